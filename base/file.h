@@ -1,0 +1,54 @@
+// Files that are never seen half-written, and files mapped into memory.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace extrospect {
+
+// Reads a whole file. Throws Error if it cannot be read or is larger than `max_bytes`.
+std::string ReadFile(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 32);
+
+// A file that appears under its name only when it is whole: bytes go to `path` + ".partial", and
+// Commit() flushes, fsyncs and renames. Without Commit() the partial file is removed. Throws Error
+// on every failed write (a full disk names itself). Not thread-safe.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void Write(std::string_view bytes);
+  void Commit();
+
+ private:
+  void Flush();
+
+  std::filesystem::path path_, partial_;
+  int fd_ = -1;
+  std::string buffer_;
+};
+
+// AtomicFile in one call.
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
+
+// A read-only mapping of a whole file. Movable; the bytes stay valid until destruction.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace extrospect

@@ -1,0 +1,28 @@
+# Everything that the project links and does not own. Debian packages, but for libtorch (from the
+# torch wheel, or wherever EXTROSPECT_LIBTORCH points) and minja (header-only, in EXTROSPECT_DEPS).
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(HDF5 REQUIRED COMPONENTS C)
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+
+if(EXTROSPECT_LIBTORCH)
+  list(PREPEND CMAKE_PREFIX_PATH "${EXTROSPECT_LIBTORCH}")
+endif()
+find_package(Torch QUIET)
+if(NOT Torch_FOUND)
+  message(FATAL_ERROR
+    "libtorch was not found. Run tools/setup, or set EXTROSPECT_LIBTORCH to the libtorch folder "
+    "(the one that holds share/cmake/Torch).")
+endif()
+
+if(NOT EXISTS "${EXTROSPECT_DEPS}/minja/minja.hpp")
+  message(FATAL_ERROR
+    "minja was not found in EXTROSPECT_DEPS (${EXTROSPECT_DEPS}). Run tools/setup.")
+endif()
+add_library(minja INTERFACE)
+target_include_directories(minja SYSTEM INTERFACE "${EXTROSPECT_DEPS}")
