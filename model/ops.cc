@@ -1,0 +1,232 @@
+#include "model/ops.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "model/cpu_kernels.h"
+
+namespace extrospect {
+namespace {
+
+bool UseKernels(const at::Tensor& x) {
+  return x.is_cpu() && !c10::GradMode::is_enabled() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+// Calls body(T{}) with the C++ type of a kernel's dtype.
+template <typename Body>
+void WithKernelType(at::ScalarType dtype, Body body) {
+  if (dtype == at::kFloat) {
+    body(float{});
+  } else {
+    body(c10::BFloat16{});
+  }
+}
+
+template <typename T>
+const T* DataOrNull(const at::Tensor& x) {
+  return x.defined() ? x.const_data_ptr<T>() : nullptr;
+}
+
+// x / rms(x) * weight over the last dimension, in float32 at least. Returns that precision.
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+  return wide * at::rsqrt(wide.square().mean(-1, true) + eps) * weight.to(wide.scalar_type());
+}
+
+// The tables' rows at `positions`, shaped to broadcast over [rows, heads, head_dim / 2].
+at::Tensor Angles(const at::Tensor& table, const at::Tensor& positions, at::ScalarType dtype) {
+  return table.index_select(0, positions).unsqueeze(1).to(dtype);
+}
+
+// Inverse frequencies as the scaling variants change them; float32 like the reference's.
+at::Tensor InverseFrequencies(const Rope& rope, int64_t head_dim) {
+  const auto exponent =
+      at::arange(0, head_dim, 2, at::TensorOptions(at::kLong).device(at::kCPU)).to(at::kFloat) /
+      static_cast<double>(head_dim);
+  at::Tensor inverse = 1.0 / at::pow(at::Scalar(rope.base), exponent);
+  constexpr double kTurn = 2.0 * std::numbers::pi;
+  switch (rope.scaling) {
+    case Rope::Scaling::kNone:
+      return inverse;
+    case Rope::Scaling::kLinear:
+      return inverse / rope.factor;
+    case Rope::Scaling::kLlama3: {
+      const double context = static_cast<double>(rope.original_context);
+      const at::Tensor wavelength = kTurn / inverse;
+      const double low = rope.low_frequency_factor, high = rope.high_frequency_factor;
+      const at::Tensor stretched =
+          at::where(wavelength > context / low, inverse / rope.factor, inverse);
+      const at::Tensor blend = (context / wavelength - low) / (high - low);
+      const at::Tensor blended = (1 - blend) * stretched / rope.factor + blend * stretched;
+      const at::Tensor medium =
+          at::logical_and(wavelength >= context / high, wavelength <= context / low);
+      return at::where(medium, blended, stretched);
+    }
+    case Rope::Scaling::kYarn: {
+      const double context = static_cast<double>(rope.original_context);
+      const auto dimension = [&](double rotations) {
+        return head_dim * std::log(context / (rotations * kTurn)) / (2.0 * std::log(rope.base));
+      };
+      const double low = std::max(std::floor(dimension(rope.beta_fast)), 0.0);
+      double high = std::min(std::ceil(dimension(rope.beta_slow)), head_dim - 1.0);
+      if (high == low) high += 0.001;
+      const at::Tensor ramp =
+          at::clamp((at::arange(head_dim / 2, inverse.options()) - low) / (high - low), 0.0, 1.0);
+      return (inverse / rope.factor) * ramp + inverse * (1 - ramp);
+    }
+  }
+  return inverse;
+}
+
+// softcap, mask, softmax in float32, weighted sum; all of [heads, rows, …].
+at::Tensor AttendOne(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values,
+                     int64_t n_past, int64_t window, const Architecture& architecture) {
+  const auto wide = query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  at::Tensor scores = at::matmul(query.to(wide), keys.to(wide).transpose(-1, -2));
+  scores = scores * architecture.attention_scale;
+  if (architecture.attention_softcap > 0) {
+    scores = at::tanh(scores / architecture.attention_softcap) * architecture.attention_softcap;
+  }
+  const int64_t n_rows = query.size(1), n_keys = keys.size(1);
+  const auto options = at::TensorOptions(at::kLong).device(query.device());
+  const at::Tensor distance = at::arange(n_past, n_past + n_rows, options).unsqueeze(1) -
+                              at::arange(n_keys, options).unsqueeze(0);
+  at::Tensor hidden = distance < 0;
+  if (window > 0) hidden = hidden.logical_or(distance >= window);
+  scores = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  return at::matmul(at::softmax(scores, -1), values.to(wide)).to(query.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor AddAndNorm(at::Tensor& residual, const at::Tensor& delta, const at::Tensor& post_weight,
+                      const at::Tensor& pre_weight, double eps, at::ScalarType dtype) {
+  if (UseKernels(residual) && residual.scalar_type() == at::kFloat && dtype != at::kDouble) {
+    at::Tensor out = at::empty(residual.sizes(), residual.options().dtype(dtype));
+    WithKernelType(dtype, [&](auto zero) {
+      using T = decltype(zero);
+      cpu::AddAndNorm<T>(residual.mutable_data_ptr<float>(), DataOrNull<T>(delta),
+                         DataOrNull<float>(post_weight), DataOrNull<float>(pre_weight), eps,
+                         residual.size(0), residual.size(1), out.mutable_data_ptr<T>());
+    });
+    return out;
+  }
+  if (delta.defined()) {
+    const at::Tensor change = post_weight.defined() ? RmsNorm(delta, post_weight, eps) : delta;
+    residual = residual + change.to(residual.scalar_type());
+  }
+  return (pre_weight.defined() ? RmsNorm(residual, pre_weight, eps) : residual).to(dtype);
+}
+
+RopeTable MakeRopeTable(const Rope& rope, int64_t head_dim, int64_t n_positions,
+                        at::Device device) {
+  const at::Tensor inverse = InverseFrequencies(rope, head_dim);
+  const at::Tensor angles = at::outer(at::arange(n_positions, inverse.options()), inverse);
+  return {(at::cos(angles) * rope.attention_factor).to(device),
+          (at::sin(angles) * rope.attention_factor).to(device)};
+}
+
+at::Tensor NormAndRotate(const at::Tensor& qkv, const at::Tensor& positions, const RopeTable& table,
+                         const at::Tensor& q_norm, const at::Tensor& k_norm,
+                         const Architecture& architecture) {
+  if (UseKernels(qkv)) {
+    WithKernelType(qkv.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      cpu::NormAndRotate<T>(qkv.mutable_data_ptr<T>(), positions.const_data_ptr<int64_t>(),
+                            table.cos.const_data_ptr<float>(), table.sin.const_data_ptr<float>(),
+                            DataOrNull<float>(q_norm), DataOrNull<float>(k_norm), qkv.size(0),
+                            architecture);
+    });
+    return qkv;
+  }
+  const int64_t rows = qkv.size(0), head_dim = architecture.head_dim;
+  const auto dtype = qkv.scalar_type();
+  const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor cos = Angles(table.cos, positions, wide);
+  const at::Tensor sin = Angles(table.sin, positions, wide);
+  const auto prepare = [&](at::Tensor x, const at::Tensor& weight) {
+    if (architecture.qk_norm == QkNorm::kWholeProjection) {
+      x = RmsNorm(x, weight, architecture.norm_eps).to(dtype);
+    }
+    x = x.reshape({rows, -1, head_dim});
+    if (architecture.qk_norm == QkNorm::kPerHead) {
+      x = RmsNorm(x, weight, architecture.norm_eps).to(dtype);
+    }
+    const auto halves = x.to(wide).chunk(2, -1);
+    return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1)
+        .to(dtype)
+        .reshape({rows, -1});
+  };
+  const auto parts = qkv.split_with_sizes(
+      {architecture.q_size(), architecture.kv_size(), architecture.kv_size()}, -1);
+  return at::cat({prepare(parts[0], q_norm), prepare(parts[1], k_norm), parts[2]}, -1);
+}
+
+at::Tensor Attention(const at::Tensor& qkv, const std::vector<AttentionSpan>& spans, int64_t window,
+                     const Architecture& architecture) {
+  const int64_t q_size = architecture.q_size(), kv_size = architecture.kv_size();
+  if (UseKernels(qkv)) {
+    at::Tensor out = at::empty({qkv.size(0), q_size}, qkv.options());
+    WithKernelType(qkv.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      const T* const data = qkv.const_data_ptr<T>();
+      std::vector<cpu::AttentionSpan<T>> raw;
+      raw.reserve(spans.size());
+      for (const AttentionSpan& span : spans) {
+        cpu::AttentionSpan<T> copy{span.first_row, span.n_rows, {}, span.n_past};
+        for (const KeyRun& run : span.past) {
+          copy.keys.push_back({run.keys.const_data_ptr<T>(), run.values.const_data_ptr<T>(),
+                               run.keys.stride(0), run.keys.size(0)});
+        }
+        const T* const keys = data + span.first_row * qkv.size(1) + q_size;
+        copy.keys.push_back({keys, keys + kv_size, qkv.size(1), span.n_rows});
+        raw.push_back(std::move(copy));
+      }
+      cpu::Attention<T>(data, raw, window, architecture, out.mutable_data_ptr<T>());
+    });
+    return out;
+  }
+  std::vector<at::Tensor> outputs;
+  const int64_t group = architecture.n_heads / architecture.n_kv_heads;
+  const auto heads = [&](const at::Tensor& x) {  // [rows, heads * d] -> [heads, rows, d]
+    return x.reshape({x.size(0), -1, architecture.head_dim}).transpose(0, 1);
+  };
+  for (const AttentionSpan& span : spans) {
+    const at::Tensor own = qkv.narrow(0, span.first_row, span.n_rows);
+    std::vector<at::Tensor> keys, values;
+    for (const KeyRun& run : span.past) {
+      keys.push_back(run.keys);
+      values.push_back(run.values);
+    }
+    keys.push_back(own.narrow(1, q_size, kv_size));
+    values.push_back(own.narrow(1, q_size + kv_size, kv_size));
+    const at::Tensor out = AttendOne(
+        heads(own.narrow(1, 0, q_size)), heads(at::cat(keys)).repeat_interleave(group, 0),
+        heads(at::cat(values)).repeat_interleave(group, 0), span.n_past, window, architecture);
+    outputs.push_back(out.transpose(0, 1).reshape({span.n_rows, q_size}));
+  }
+  return at::cat(outputs);
+}
+
+at::Tensor GatedActivation(const at::Tensor& gate_up, Activation activation) {
+  const int64_t d_ff = gate_up.size(1) / 2;
+  if (UseKernels(gate_up)) {
+    at::Tensor out = at::empty({gate_up.size(0), d_ff}, gate_up.options());
+    WithKernelType(gate_up.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      cpu::GatedActivation<T>(gate_up.const_data_ptr<T>(), activation, gate_up.size(0), d_ff,
+                              out.mutable_data_ptr<T>());
+    });
+    return out;
+  }
+  const auto halves = gate_up.chunk(2, -1);
+  return (activation == Activation::kSilu ? at::silu(halves[0]) : at::gelu(halves[0], "tanh")) *
+         halves[1];
+}
+
+}  // namespace extrospect

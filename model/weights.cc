@@ -1,0 +1,180 @@
+#include "model/weights.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace extrospect {
+namespace {
+
+// Rows of a usual batch, for which the packed layout is chosen; other numbers of rows work as well.
+constexpr int64_t kUsualRows = 1024;
+
+// oneDNN's linear over a prepacked weight, as the operator library registers it.
+at::Tensor PackedLinear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                            std::string_view, c10::List<std::optional<at::Scalar>>,
+                            std::optional<std::string_view>)>();
+  return op.call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, "none",
+                 c10::List<std::optional<at::Scalar>>(), "");
+}
+
+at::Tensor PackWeight(const at::Tensor& weight) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
+                             .typed<at::Tensor(const at::Tensor&, std::optional<c10::SymInt>)>();
+  return op.call(weight, c10::SymInt(kUsualRows));
+}
+
+class Loader {
+ public:
+  Loader(const Architecture& architecture, const TensorSource& source, const WeightOptions& options)
+      : architecture_(architecture), source_(source), options_(options) {}
+
+  at::Tensor Matrix(const std::string& name, int64_t rows, int64_t columns, at::Device device) {
+    at::Tensor weight = Empty({rows, columns}, options_.dtype);
+    source_.Load(name, weight);
+    return weight.to(device);
+  }
+
+  // Several matrices stacked, so that one product serves them all; biases where they exist.
+  Linear Stacked(const std::vector<std::pair<std::string, int64_t>>& parts, int64_t columns,
+                 bool bias, at::Device device) {
+    int64_t rows = 0;
+    for (const auto& [name, part_rows] : parts) rows += part_rows;
+    at::Tensor weight = Empty({rows, columns}, options_.dtype);
+    at::Tensor biases = bias ? Empty({rows}, options_.dtype) : at::Tensor();
+    int64_t row = 0;
+    for (const auto& [name, part_rows] : parts) {
+      source_.Load(name + ".weight", weight.narrow(0, row, part_rows));
+      if (bias) source_.Load(name + ".bias", biases.narrow(0, row, part_rows));
+      row += part_rows;
+    }
+    Linear linear(weight.to(device), bias ? biases.to(device) : at::Tensor());
+    if (!options_.trainable) linear.Pack();
+    return linear;
+  }
+
+  at::Tensor Norm(const std::string& name, int64_t size, at::Device device) {
+    at::Tensor weight = Empty({size}, NormType());
+    source_.Load(name, weight);
+    if (architecture_.norm_weight_plus_one) weight.add_(1.0);
+    return weight.to(device);
+  }
+
+ private:
+  at::ScalarType NormType() const {
+    return options_.dtype == at::kDouble ? at::kDouble : at::kFloat;
+  }
+  static at::Tensor Empty(at::IntArrayRef shape, at::ScalarType dtype) {
+    return at::empty(shape, at::TensorOptions(dtype).device(at::kCPU));
+  }
+
+  const Architecture& architecture_;
+  const TensorSource& source_;
+  const WeightOptions& options_;
+};
+
+BlockWeights LoadBlock(const Architecture& a, Loader& load, int64_t block, at::Device device) {
+  const std::string prefix = "model.layers." + std::to_string(block) + ".";
+  const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
+  BlockWeights weights;
+  weights.device = device;
+  switch (a.norm_placement) {
+    case NormPlacement::kPre:
+      weights.attention_norm = load.Norm(prefix + "input_layernorm.weight", a.d_model, device);
+      weights.mlp_norm = load.Norm(prefix + "post_attention_layernorm.weight", a.d_model, device);
+      break;
+    case NormPlacement::kPost:
+      weights.attention_post_norm =
+          load.Norm(prefix + "post_attention_layernorm.weight", a.d_model, device);
+      weights.mlp_post_norm =
+          load.Norm(prefix + "post_feedforward_layernorm.weight", a.d_model, device);
+      break;
+    case NormPlacement::kPreAndPost:
+      weights.attention_norm = load.Norm(prefix + "input_layernorm.weight", a.d_model, device);
+      weights.attention_post_norm =
+          load.Norm(prefix + "post_attention_layernorm.weight", a.d_model, device);
+      weights.mlp_norm = load.Norm(prefix + "pre_feedforward_layernorm.weight", a.d_model, device);
+      weights.mlp_post_norm =
+          load.Norm(prefix + "post_feedforward_layernorm.weight", a.d_model, device);
+      break;
+  }
+  if (a.qk_norm != QkNorm::kNone) {
+    const bool whole = a.qk_norm == QkNorm::kWholeProjection;
+    weights.q_norm =
+        load.Norm(attention + "q_norm.weight", whole ? a.q_size() : a.head_dim, device);
+    weights.k_norm =
+        load.Norm(attention + "k_norm.weight", whole ? a.kv_size() : a.head_dim, device);
+  }
+  weights.qkv = load.Stacked({{attention + "q_proj", a.q_size()},
+                              {attention + "k_proj", a.kv_size()},
+                              {attention + "v_proj", a.kv_size()}},
+                             a.d_model, a.qkv_bias, device);
+  weights.attention_out =
+      load.Stacked({{attention + "o_proj", a.d_model}}, a.q_size(), false, device);
+  if (a.experts.n_experts == 0) {
+    weights.gate_up = load.Stacked({{mlp + "gate_proj", a.d_ff}, {mlp + "up_proj", a.d_ff}},
+                                   a.d_model, false, device);
+    weights.down = load.Stacked({{mlp + "down_proj", a.d_model}}, a.d_ff, false, device);
+    return weights;
+  }
+  weights.experts.router =
+      load.Stacked({{mlp + "gate", a.experts.n_experts}}, a.d_model, false, device);
+  for (int64_t e = 0; e < a.experts.n_experts; ++e) {
+    const std::string expert = mlp + "experts." + std::to_string(e) + ".";
+    weights.experts.gate_up.push_back(
+        load.Stacked({{expert + "gate_proj", a.experts.d_ff}, {expert + "up_proj", a.experts.d_ff}},
+                     a.d_model, false, device));
+    weights.experts.down.push_back(
+        load.Stacked({{expert + "down_proj", a.d_model}}, a.experts.d_ff, false, device));
+  }
+  return weights;
+}
+
+}  // namespace
+
+Linear::Linear(at::Tensor weight, at::Tensor bias)
+    : weight_(std::move(weight)), bias_(std::move(bias)), out_features_(weight_.size(0)) {}
+
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return packed_ ? PackedLinear(x, weight_, bias_) : at::linear(x, weight_, bias_);
+}
+
+void Linear::Pack() {
+  if (packed_ || !weight_.is_cpu() || weight_.scalar_type() != at::kBFloat16) return;
+  if (!at::globalContext().userEnabledMkldnn() || !at::hasMKLDNN()) return;
+  weight_ = PackWeight(weight_);
+  packed_ = true;
+}
+
+Weights LoadWeights(const Architecture& architecture, const TensorSource& source,
+                    const WeightOptions& options) {
+  const at::NoGradGuard no_grad;
+  Loader load(architecture, source, options);
+  const auto n_devices = static_cast<int64_t>(options.devices.size());
+  const int64_t vocab = architecture.vocab_size, d_model = architecture.d_model;
+  Weights weights;
+  weights.embedding =
+      load.Matrix("model.embed_tokens.weight", vocab, d_model, options.devices.front());
+  for (int64_t block = 0; block < architecture.n_layers; ++block) {
+    const at::Device device = options.devices[block * n_devices / architecture.n_layers];
+    weights.blocks.push_back(LoadBlock(architecture, load, block, device));
+  }
+  const at::Device last = options.devices.back();
+  weights.final_norm = load.Norm("model.norm.weight", d_model, last);
+  if (architecture.tied_embeddings) {
+    weights.head = Linear(weights.embedding.to(last));
+  } else {
+    weights.head = load.Stacked({{"lm_head", vocab}}, d_model, false, last);
+  }
+  return weights;
+}
+
+}  // namespace extrospect
