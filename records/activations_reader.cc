@@ -1,0 +1,250 @@
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "model/hooks.h"
+#include "records/activations.h"
+#include "records/hdf5.h"
+
+namespace extrospect {
+namespace {
+
+// Rows of one read; bounds the memory that conversions take.
+constexpr uint64_t kReadRows = 4096;
+
+Error Damaged(const std::string& path, const std::string& what) {
+  return Error("the activation file is damaged").At(path).Found(what);
+}
+
+template <typename T>
+std::vector<T> ReadColumn(hid_t file, const std::string& name, hid_t type, uint64_t expected,
+                          const std::string& path) {
+  const hdf5::Handle dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT), "open dataset " + name,
+                             path);
+  const hsize_t size = hdf5::Shape(dataset, 1, path + ", " + name)[0];
+  if (size != expected) {
+    throw Damaged(path, name + " has " + std::to_string(size) + " entries instead of " +
+                            std::to_string(expected));
+  }
+  std::vector<T> values(size);
+  if (size == 0) return values;
+  hdf5::Check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
+              "read dataset " + name, path);
+  return values;
+}
+
+std::vector<std::string> ReadStrings(hid_t file, const std::string& name, uint64_t expected,
+                                     const std::string& path) {
+  const hdf5::Handle dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT), "open dataset " + name,
+                             path);
+  const hdf5::Handle stored(H5Dget_type(dataset), "read dataset " + name, path);
+  if (H5Tis_variable_str(stored) <= 0) throw Damaged(path, name + " does not hold strings");
+  if (hdf5::Shape(dataset, 1, path + ", " + name)[0] != expected) {
+    throw Damaged(path, name + " has the wrong length");
+  }
+  std::vector<std::string> values;
+  if (expected == 0) return values;
+  const hdf5::Handle type = hdf5::StringType();
+  std::vector<char*> texts(expected, nullptr);
+  hdf5::Check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()),
+              "read dataset " + name, path);
+  for (char* const text : texts) {
+    values.emplace_back(text == nullptr ? "" : text);
+    H5free_memory(text);
+  }
+  return values;
+}
+
+// The length of a one-dimensional dataset, bounded by what the file could hold.
+uint64_t Length(hid_t file, const std::string& name, const std::string& path) {
+  const hdf5::Handle dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT), "open dataset " + name,
+                             path);
+  const uint64_t length = hdf5::Shape(dataset, 1, path + ", " + name)[0];
+  if (length > std::filesystem::file_size(path)) {
+    throw Damaged(path, name + " claims " + std::to_string(length) + " entries");
+  }
+  return length;
+}
+
+void ReadRows(hid_t file, const std::string& path, ActivationLayout& layout) {
+  const uint64_t rows = Length(file, "/rows/transcript", path);
+  layout.transcript = ReadColumn<uint32_t>(file, "/rows/transcript", H5T_NATIVE_UINT32, rows, path);
+  layout.position = ReadColumn<uint32_t>(file, "/rows/position", H5T_NATIVE_UINT32, rows, path);
+  if (H5Lexists(file, "/rows/first_position", H5P_DEFAULT) > 0) {
+    layout.first_position =
+        ReadColumn<uint32_t>(file, "/rows/first_position", H5T_NATIVE_UINT32, rows, path);
+  }
+  layout.token_id = ReadColumn<int32_t>(file, "/rows/token_id", H5T_NATIVE_INT32, rows, path);
+}
+
+void ReadTranscriptTable(hid_t file, const std::string& path, ActivationLayout& layout) {
+  const uint64_t count = Length(file, "/transcripts/first_row", path);
+  const auto ids = ReadStrings(file, "/transcripts/id", count, path);
+  const auto lines = ReadStrings(file, "/transcripts/json", count, path);
+  const auto first_rows =
+      ReadColumn<uint64_t>(file, "/transcripts/first_row", H5T_NATIVE_UINT64, count, path);
+  const auto n_rows =
+      ReadColumn<uint32_t>(file, "/transcripts/n_rows", H5T_NATIVE_UINT32, count, path);
+  const auto n_tokens =
+      ReadColumn<uint32_t>(file, "/transcripts/n_tokens", H5T_NATIVE_UINT32, count, path);
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint64_t rows = layout.n_rows();
+    if (first_rows[i] > rows || n_rows[i] > rows - first_rows[i]) {
+      throw Damaged(path, "transcript '" + ids[i] + "' points outside the rows");
+    }
+    layout.transcripts.push_back({ids[i], lines[i], first_rows[i], n_rows[i], n_tokens[i]});
+  }
+  for (const uint32_t transcript : layout.transcript) {
+    if (transcript >= count) throw Damaged(path, "a row points outside the transcripts");
+  }
+}
+
+}  // namespace
+
+struct ActivationReader::Impl {
+  std::filesystem::path path;
+  hdf5::Handle file;
+  ActivationOrigin origin;
+  ActivationLayout layout;
+  std::vector<std::string> hooks;
+
+  void ReadHookNames();
+};
+
+void ActivationReader::Impl::ReadHookNames() {
+  const hdf5::Handle group(H5Gopen2(file, "/activations", H5P_DEFAULT), "open /activations",
+                           path.string());
+  H5G_info_t info;
+  hdf5::Check(H5Gget_info(group, &info), "read /activations", path.string());
+  for (hsize_t i = 0; i < info.nlinks; ++i) {
+    const ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0,
+                                              H5P_DEFAULT);
+    if (length <= 0) throw Damaged(path.string(), "a dataset without a name");
+    std::string name(length, '\0');
+    H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), length + 1,
+                       H5P_DEFAULT);
+    const hdf5::Handle dataset(H5Dopen2(group, name.c_str(), H5P_DEFAULT), "open dataset " + name,
+                               path.string());
+    const auto shape = hdf5::Shape(dataset, 2, path.string() + ", " + name);
+    if (shape[0] != layout.n_rows() || shape[1] != static_cast<hsize_t>(origin.d_model)) {
+      throw Damaged(path.string(), name + " has shape [" + std::to_string(shape[0]) + ", " +
+                                       std::to_string(shape[1]) + "]");
+    }
+    hooks.push_back(std::move(name));
+  }
+  std::sort(hooks.begin(), hooks.end(), [](const std::string& a, const std::string& b) {
+    return ParseHookName(a) < ParseHookName(b);
+  });
+}
+
+ActivationReader::ActivationReader(const std::filesystem::path& path)
+    : impl_(std::make_unique<Impl>()) {
+  hdf5::SilenceErrors();
+  impl_->path = path;
+  const std::string name = path.string();
+  if (!std::filesystem::exists(path)) {
+    throw Error("cannot open activation file").At(name).Found("no such file");
+  }
+  impl_->file = hdf5::Handle(H5Fopen(name.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT),
+                             "open activation file", name);
+  const hid_t file = impl_->file;
+  if (!hdf5::HasAttribute(file, "format") ||
+      hdf5::ReadStringAttribute(file, "format", name) != "extrospect.activations") {
+    throw Error("this is not an activation file")
+        .At(name)
+        .Expected("an HDF5 file with the attribute format=\"extrospect.activations\"")
+        .Hint("activation files are made by 'extrospect extract'");
+  }
+  const int64_t version = hdf5::ReadIntAttribute(file, "format_version", name);
+  if (version != 1) {
+    throw Error("unknown version of an activation file")
+        .At(name)
+        .Expected("format_version 1")
+        .Found(std::to_string(version));
+  }
+  if (hdf5::ReadIntAttribute(file, "complete", name) != 1) {
+    throw Error("the activation file is incomplete")
+        .At(name)
+        .Expected("complete=1")
+        .Hint("finish it by running 'extrospect extract' again with --resume");
+  }
+  ActivationOrigin& origin = impl_->origin;
+  const auto text = [&](const char* key) { return hdf5::ReadStringAttribute(file, key, name); };
+  origin.model_name = text("model_name");
+  origin.model_sha256 = text("model_sha256");
+  origin.architecture = text("architecture");
+  origin.n_layers = hdf5::ReadIntAttribute(file, "n_layers", name);
+  origin.d_model = hdf5::ReadIntAttribute(file, "d_model", name);
+  origin.tokenizer_sha256 = text("tokenizer_sha256");
+  origin.chat_template_sha256 = text("chat_template_sha256");
+  origin.compute_dtype = text("compute_dtype");
+  origin.layer_convention = text("layer_convention");
+  origin.config = text("config");
+  origin.created_by = text("created_by");
+  if (origin.d_model <= 0 || origin.d_model > (1 << 24)) {
+    throw Damaged(name, "d_model " + std::to_string(origin.d_model));
+  }
+  ReadRows(file, name, impl_->layout);
+  ReadTranscriptTable(file, name, impl_->layout);
+  impl_->ReadHookNames();
+}
+
+ActivationReader::~ActivationReader() = default;
+ActivationReader::ActivationReader(ActivationReader&&) noexcept = default;
+ActivationReader& ActivationReader::operator=(ActivationReader&&) noexcept = default;
+
+const std::filesystem::path& ActivationReader::path() const { return impl_->path; }
+const ActivationOrigin& ActivationReader::origin() const { return impl_->origin; }
+const ActivationLayout& ActivationReader::layout() const { return impl_->layout; }
+const std::vector<std::string>& ActivationReader::hooks() const { return impl_->hooks; }
+
+bool ActivationReader::HasHook(const std::string& hook) const {
+  return std::find(impl_->hooks.begin(), impl_->hooks.end(), hook) != impl_->hooks.end();
+}
+
+void ActivationReader::Read(const std::string& hook, uint64_t first_row, uint64_t count,
+                            std::span<float> out) const {
+  const std::string where = impl_->path.string() + ", " + hook;
+  if (!HasHook(hook)) {
+    std::string known;
+    for (const std::string& name : impl_->hooks) known += (known.empty() ? "" : ", ") + name;
+    throw Error("the activation file does not hold this layer")
+        .At(impl_->path.string())
+        .Expected(hook)
+        .Found(known)
+        .Hint("extract again with --layers that include it");
+  }
+  const auto d_model = static_cast<uint64_t>(impl_->origin.d_model);
+  if (first_row + count > impl_->layout.n_rows() || out.size() != count * d_model) {
+    throw Error("rows outside the activation file were asked for").At(where);
+  }
+  const hdf5::Handle dataset(
+      H5Dopen2(impl_->file, ("/activations/" + hook).c_str(), H5P_DEFAULT), "open dataset", where);
+  const hdf5::Handle stored(H5Dget_type(dataset), "read activations", where);
+  const hdf5::Handle bfloat16 = hdf5::BFloat16Type();
+  // bfloat16 is widened here: HDF5's own conversion of a type that it does not know is slow.
+  const bool widen = H5Tequal(stored, bfloat16) > 0;
+  std::vector<uint16_t> halves;
+  for (uint64_t done = 0; done < count;) {
+    const uint64_t rows = std::min(kReadRows, count - done);
+    const std::vector<hsize_t> sizes = {rows, d_model};
+    const hdf5::Handle selected = hdf5::SelectRows(dataset, first_row + done, rows, where);
+    const hdf5::Handle memory(H5Screate_simple(2, sizes.data(), nullptr), "make a dataspace", where);
+    float* const to = out.data() + done * d_model;
+    if (widen) {
+      halves.resize(rows * d_model);
+      hdf5::Check(H5Dread(dataset, bfloat16, memory, selected, H5P_DEFAULT, halves.data()),
+                  "read activations", where);
+      for (size_t i = 0; i < halves.size(); ++i) {
+        const uint32_t bits = static_cast<uint32_t>(halves[i]) << 16;
+        std::memcpy(to + i, &bits, sizeof bits);
+      }
+    } else {
+      hdf5::Check(H5Dread(dataset, H5T_NATIVE_FLOAT, memory, selected, H5P_DEFAULT, to),
+                  "read activations", where);
+    }
+    done += rows;
+  }
+}
+
+}  // namespace extrospect
