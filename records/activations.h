@@ -6,6 +6,7 @@
 //   /rows/position             uint32, token position (the last token's, of a pooled span)
 //   /rows/first_position       uint32, of pooled spans only
 //   /rows/token_id             int32
+//   /rows/selection            uint8, index into the config's "tokens", where those are several
 //   /transcripts/id, json      UTF-8;  /transcripts/first_row, n_rows, n_tokens
 //   /transcripts/done          uint8, while complete=0: whose rows are written
 #pragma once
@@ -50,6 +51,7 @@ struct ActivationLayout {
   std::vector<uint32_t> transcript, position;
   std::vector<uint32_t> first_position;  // empty unless rows are pooled spans
   std::vector<int32_t> token_id;
+  std::vector<uint8_t> selection;  // empty unless transcripts were read in several ways
 
   uint64_t n_rows() const { return transcript.size(); }
 };

@@ -75,6 +75,9 @@ void ReadRows(hid_t file, const std::string& path, ActivationLayout& layout) {
         ReadColumn<uint32_t>(file, "/rows/first_position", H5T_NATIVE_UINT32, rows, path);
   }
   layout.token_id = ReadColumn<int32_t>(file, "/rows/token_id", H5T_NATIVE_INT32, rows, path);
+  if (H5Lexists(file, "/rows/selection", H5P_DEFAULT) > 0) {
+    layout.selection = ReadColumn<uint8_t>(file, "/rows/selection", H5T_NATIVE_UINT8, rows, path);
+  }
 }
 
 void ReadTranscriptTable(hid_t file, const std::string& path, ActivationLayout& layout) {

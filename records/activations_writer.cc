@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "records/activations.h"
@@ -107,6 +107,9 @@ void ActivationWriter::Impl::Create(const ActivationOrigin& origin, const Activa
     WriteColumn(file, "/rows/first_position", H5T_NATIVE_UINT32, layout.first_position);
   }
   WriteColumn(file, "/rows/token_id", H5T_NATIVE_INT32, layout.token_id);
+  if (!layout.selection.empty()) {
+    WriteColumn(file, "/rows/selection", H5T_NATIVE_UINT8, layout.selection);
+  }
   std::vector<const char*> ids, lines;
   std::vector<uint64_t> first_rows;
   std::vector<uint32_t> n_rows, n_tokens;

@@ -1,0 +1,44 @@
+// Transcripts to token ids, with the places that are to be read.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "extract/selection.h"
+#include "model/model.h"
+#include "records/transcripts.h"
+
+namespace extrospect {
+
+enum class TranscriptFormat { kChat, kRaw };
+enum class Truncate { kNone, kLeft, kRight };
+
+struct PreparedTranscript {
+  std::vector<int32_t> tokens;
+  std::vector<MessageSpan> messages;  // token spans of the contents; raw text is one of role "text"
+};
+
+struct PrepareOptions {
+  TranscriptFormat format = TranscriptFormat::kChat;
+  // What becomes of a transcript that is longer than the model's context: an error, or its left
+  // (oldest) or right end is cut off.
+  Truncate truncate = Truncate::kNone;
+};
+
+// Renders (chat) or takes as it is (raw text), and tokenizes. Throws Error naming the transcript.
+PreparedTranscript Prepare(const LanguageModel& model, const Transcript& transcript,
+                           const PrepareOptions& options);
+
+// The longest run of first tokens that at least half of the transcripts share, short of every
+// sharer's last token; what a system prompt makes. Empty if it is not worth sharing.
+std::vector<int32_t> SharedPrefix(std::span<const PreparedTranscript> transcripts);
+
+// Groups sequences into batches of at most `batch_tokens` tokens (a longer one is alone), longest
+// first, so that batches hold like with like and memory runs out early or never. Returns indices
+// into `lengths`; the same lengths give the same batches.
+std::vector<std::vector<uint32_t>> PlanBatches(std::span<const uint32_t> lengths,
+                                               int64_t batch_tokens);
+
+}  // namespace extrospect
