@@ -256,8 +256,8 @@ void DequantizeRows(const TensorView& tensor, int64_t first_row, int64_t row_cou
   const int64_t columns = tensor.shape.empty() ? 1 : tensor.shape.back();
   const int64_t rows = columns == 0 ? 0 : tensor.elements() / columns;
   const auto row_bytes = CountBytes(tensor.type, columns);
-  if (first_row < 0 || row_count < 0 || first_row > rows || row_count > rows - first_row ||
-      !row_bytes || tensor.bytes.size() != *row_bytes * static_cast<uint64_t>(rows)) {
+  if (first_row < 0 || row_count < 0 || row_count > rows - first_row || !row_bytes ||
+      tensor.bytes.size() != *row_bytes * static_cast<uint64_t>(rows)) {
     throw Error("cannot read rows of tensor")
         .At("tensor " + Quote(tensor.name))
         .Expected("rows of " + ShapeText(tensor.shape) + " in " +

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -20,7 +21,8 @@ void Try(const Action& action) {
 }
 
 void ReadAll(const GgufFile& file) {
-  for (const auto& [key, value] : file.metadata()) {
+  for (const auto& entry : file.metadata()) {
+    const std::string_view key = entry.first;
     Try([&] { file.GetString(key); });
     Try([&] { file.GetUint(key); });
     Try([&] { file.GetInt(key); });

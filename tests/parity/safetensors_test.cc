@@ -26,11 +26,11 @@ TEST(SafetensorsParityTest, ReadsAFile) {
   const SafetensorsFile file(kFixtures / "small.safetensors");
   EXPECT_EQ(file.entries().size(), 5u);
   EXPECT_EQ(file.metadata().at("format"), "pt");
-  EXPECT_EQ(file.Get("b.f16").type, GgmlType::kF16);
-  EXPECT_EQ(file.Get("b.f16").shape, (std::vector<int64_t>{3, 2}));
-  EXPECT_EQ(file.Get("a.bf16").type, GgmlType::kBF16);
-  EXPECT_EQ(file.Get("a.bf16").shape, (std::vector<int64_t>{2, 3}));
-  for (const char* const name : {"b.f16", "a.bf16", "ä \"quoted\"\n"}) {
+  EXPECT_EQ(file.Get("a.f16").type, GgmlType::kF16);
+  EXPECT_EQ(file.Get("a.f16").shape, (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(file.Get("b.bf16").type, GgmlType::kBF16);
+  EXPECT_EQ(file.Get("b.bf16").shape, (std::vector<int64_t>{2, 3}));
+  for (const char* const name : {"a.f16", "b.bf16", "ä \"quoted\"\n"}) {
     EXPECT_EQ(Values(file.Get(name)), kNumbers) << name;
   }
   EXPECT_EQ(Values(file.Get("scalar")), std::vector<float>{7});

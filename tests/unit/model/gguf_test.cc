@@ -36,7 +36,8 @@ GgufBuilder SmallFile() {
 
 // Uses everything that an opened file offers, as a program might.
 void ReadAll(const GgufFile& file) {
-  for (const auto& [key, value] : file.metadata()) {
+  for (const auto& entry : file.metadata()) {
+    const std::string_view key = entry.first;
     MessageOf([&] { file.GetString(key); });
     MessageOf([&] { file.GetUint(key); });
     MessageOf([&] { file.GetInt(key); });

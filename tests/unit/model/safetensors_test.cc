@@ -246,8 +246,8 @@ TEST(SafetensorsWriterTest, RefusesWhatTheFormatCannotHold) {
   bad = good;
   bad.shape = {2};
   EXPECT_PRED2(Contains, message({bad}, {}), "F32 [2]");
-  bad.shape = {-1};
-  EXPECT_PRED2(Contains, message({bad}, {}), "F32 [-1]");
+  bad.shape = {-1, -1};
+  EXPECT_PRED2(Contains, message({bad}, {}), "F32 [-1, -1]");
   bad = good;
   bad.type = GgmlType::kQ8_0;
   EXPECT_PRED2(Contains, message({bad}, {}), "Q8_0");
