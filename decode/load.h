@@ -1,0 +1,38 @@
+// Decoder folders: decoder.json and what lies beside it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "decode/decoder.h"
+
+namespace extrospect {
+
+inline constexpr int kDecoderFormatVersion = 1;
+inline constexpr size_t kMaxDecoderJsonBytes = size_t{64} << 20;
+
+// decoder.json, parsed and checked: what all kinds share, and the kind's own part.
+struct DecoderFile {
+  DecoderInfo info;
+  nlohmann::json body;         // the object under the kind's name
+  std::string weights_sha256;  // of weights.safetensors
+};
+
+// Checks every field; throws Error naming `where` and the field. Touches no other file.
+DecoderFile ParseDecoderJson(std::string_view text, const std::string& where);
+
+// Opens a decoder folder. Throws Error naming file and field if anything in it is missing, damaged
+// or does not fit together; the folder is untrusted input.
+std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::Device device);
+
+// decoder.json for a decoder whose other files are written already. Written last, atomically: a
+// folder with a decoder.json is whole.
+void WriteDecoderJson(const std::filesystem::path& folder, const DecoderInfo& info,
+                      const nlohmann::ordered_json& body);
+
+}  // namespace extrospect
