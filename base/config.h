@@ -61,7 +61,7 @@ class Config {
   const std::vector<ConfigOption>& options() const { return options_; }
 
  private:
-  ConfigOption* Find(std::string_view name);
+  const ConfigOption* Find(std::string_view name) const;
   void Assign(const std::string& name, const nlohmann::ordered_json& value,
               const std::string& where);
   void MergeInto(const std::string& prefix, const nlohmann::ordered_json& object,
@@ -70,6 +70,7 @@ class Config {
 
   std::string title_;
   std::vector<ConfigOption> options_;
+  std::vector<nlohmann::ordered_json> values_;  // one an option
 };
 
 // The least number of single-letter changes between two words (Levenshtein distance).
