@@ -63,7 +63,7 @@ EXTROSPECT_KERNEL void AddAndNormRows(float* residual, const T* delta, const flo
   for (int64_t row = 0; row < rows; ++row, residual += width, out += width) {
     if (delta != nullptr) {
       const float scale = post_weight != nullptr ? InverseRms(delta, width, eps) : 1.0f;
-      ForLanes(width, [&](int64_t i, int64_t n) {
+      ForLanes(width, [&](int64_t i, int64_t n) EXTROSPECT_INLINE_LAMBDA {
         Floats d = LoadUpTo(delta + i, n) * scale;
         if (post_weight != nullptr) d *= LoadUpTo(post_weight + i, n);
         StoreUpTo(residual + i, LoadUpTo(residual + i, n) + d, n);
@@ -71,7 +71,7 @@ EXTROSPECT_KERNEL void AddAndNormRows(float* residual, const T* delta, const flo
       delta += width;
     }
     const float scale = pre_weight != nullptr ? InverseRms(residual, width, eps) : 1.0f;
-    ForLanes(width, [&](int64_t i, int64_t n) {
+    ForLanes(width, [&](int64_t i, int64_t n) EXTROSPECT_INLINE_LAMBDA {
       Floats x = LoadUpTo(residual + i, n) * scale;
       if (pre_weight != nullptr) x *= LoadUpTo(pre_weight + i, n);
       StoreUpTo(out + i, x, n);
@@ -83,7 +83,7 @@ EXTROSPECT_KERNEL void AddAndNormRows(float* residual, const T* delta, const flo
 template <typename T>
 EXTROSPECT_INLINE void NormInPlace(T* x, const float* weight, float eps, int64_t n) {
   const float scale = InverseRms(x, n, eps);
-  ForLanes(n, [&](int64_t i, int64_t count) {
+  ForLanes(n, [&](int64_t i, int64_t count) EXTROSPECT_INLINE_LAMBDA {
     StoreUpTo(x + i, LoadUpTo(x + i, count) * scale * LoadUpTo(weight + i, count), count);
   });
 }
@@ -91,7 +91,7 @@ EXTROSPECT_INLINE void NormInPlace(T* x, const float* weight, float eps, int64_t
 // Rotates the pairs (x[i], x[i + half]) by the row's angles, in place.
 template <typename T>
 EXTROSPECT_INLINE void Rotate(T* x, const float* cos, const float* sin, int64_t half) {
-  ForLanes(half, [&](int64_t i, int64_t n) {
+  ForLanes(half, [&](int64_t i, int64_t n) EXTROSPECT_INLINE_LAMBDA {
     const Floats a = LoadUpTo(x + i, n), b = LoadUpTo(x + half + i, n);
     const Floats c = LoadUpTo(cos + i, n), s = LoadUpTo(sin + i, n);
     StoreUpTo(x + i, a * c - b * s, n);
@@ -130,7 +130,7 @@ EXTROSPECT_KERNEL void NormAndRotateRows(T* row, const int64_t* positions, const
 template <typename T, Activation activation>
 EXTROSPECT_KERNEL void GatedActivationRows(const T* gate_up, int64_t rows, int64_t d_ff, T* out) {
   for (int64_t row = 0; row < rows; ++row, gate_up += 2 * d_ff, out += d_ff) {
-    ForLanes(d_ff, [&](int64_t i, int64_t n) {
+    ForLanes(d_ff, [&](int64_t i, int64_t n) EXTROSPECT_INLINE_LAMBDA {
       const Floats gate = LoadUpTo(gate_up + i, n), up = LoadUpTo(gate_up + d_ff + i, n);
       Floats y;
       if constexpr (activation == Activation::kSilu) {

@@ -18,6 +18,8 @@
 #define EXTROSPECT_KERNEL
 #endif
 #define EXTROSPECT_INLINE __attribute__((always_inline)) inline
+// After a lambda's parameters. A lambda that is not inlined is compiled for the baseline only.
+#define EXTROSPECT_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace extrospect::simd {
 
