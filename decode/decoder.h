@@ -33,7 +33,8 @@ struct DecoderInfo {
 
   // Scores are divided by the temperature before the softmax.
   double temperature = 1.0;
-  // Below this top probability a reading abstains.
+  // A reading abstains where "nothing to report" is the likeliest class, or where the probability
+  // of any feeling at all, 1 − p(nothing to report), is below this.
   double abstain_below = 0.0;
   // How much of valence and arousal comes from the direct regression; the rest is the mean of the
   // lexicon's values under the probabilities.
@@ -86,6 +87,9 @@ class Decoder {
 
   DecoderInfo info_;
 };
+
+// Whether a row abstains, by its probabilities over the lexicon.
+bool Abstains(const DecoderInfo& info, const float* log_p);
 
 // Throws Error, naming both sides, unless the decoder can read activations of this origin: model
 // weights, tokenizer and width must be the same, and every hook of the decoder among `hooks`.

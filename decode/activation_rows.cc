@@ -1,0 +1,135 @@
+#include "decode/activation_rows.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "base/error.h"
+
+namespace extrospect {
+namespace {
+
+// Rows read at once: enough to be quick, little enough to stay in the cache's neighbourhood.
+constexpr uint64_t kRowsAtOnce = 4096;
+
+std::string Join(const std::vector<std::string>& texts) {
+  std::string joined;
+  for (const std::string& text : texts) joined += (joined.empty() ? "" : ", ") + text;
+  return joined;
+}
+
+}  // namespace
+
+int64_t FileSelections::Find(const std::string& name) const {
+  if (names.size() == 1 && names[0].empty()) return 0;
+  const auto found = std::find(names.begin(), names.end(), name);
+  return found == names.end() ? -1 : found - names.begin();
+}
+
+FileSelections SelectionsOf(const ActivationReader& reader) {
+  FileSelections selections;
+  try {
+    const auto config = nlohmann::json::parse(reader.origin().config);
+    if (config.contains("tokens")) {
+      const auto& tokens = config.at("tokens");
+      if (tokens.is_string()) {
+        selections.names = {tokens.get<std::string>()};
+      } else {
+        selections.names = tokens.get<std::vector<std::string>>();
+      }
+    }
+    selections.pool =
+        config.value("pool", reader.layout().first_position.empty() ? "none" : "mean");
+  } catch (const nlohmann::json::exception& error) {
+    throw Error("cannot read the activation file's config")
+        .At(reader.path().string())
+        .Found(error.what());
+  }
+  if (selections.names.empty()) selections.names = {""};
+  const auto& numbers = reader.layout().selection;
+  if (!numbers.empty() &&
+      *std::max_element(numbers.begin(), numbers.end()) >= selections.names.size()) {
+    throw Error("a row belongs to a selection that the activation file's config does not list")
+        .At(reader.path().string());
+  }
+  return selections;
+}
+
+RowPlan PlanRows(const ActivationReader& reader, const std::string& selection,
+                 const std::string& pool) {
+  const FileSelections file = SelectionsOf(reader);
+  const int64_t number = file.Find(selection);
+  const std::string path = reader.path().string();
+  if (number < 0) {
+    throw Error("the activation file does not hold the token selection that is asked for")
+        .At(path)
+        .Expected(selection)
+        .Found(Join(file.names))
+        .Hint("extract with --tokens " + selection);
+  }
+  if (pool == "none" && file.pool == "mean") {
+    throw Error("the activation file holds means over tokens, not single tokens")
+        .At(path)
+        .Hint("extract with --pool none");
+  }
+  const ActivationLayout& layout = reader.layout();
+  const bool merge = pool == "mean" && file.pool == "none";
+  RowPlan plan;
+  for (uint64_t row = 0; row < layout.n_rows(); ++row) {
+    if (!layout.selection.empty() && layout.selection[row] != number) continue;
+    const uint32_t first =
+        layout.first_position.empty() ? layout.position[row] : layout.first_position[row];
+    if (merge && !plan.rows.empty() && plan.rows.back().transcript == layout.transcript[row]) {
+      RowPlan::Row& merged = plan.rows.back();
+      merged.sources.push_back(row);
+      merged.position = layout.position[row];
+      merged.token_id = layout.token_id[row];
+      continue;
+    }
+    plan.rows.push_back(
+        {layout.transcript[row], layout.position[row], first, layout.token_id[row], {row}});
+  }
+  return plan;
+}
+
+at::Tensor LoadRows(const ActivationReader& reader, const RowPlan& plan,
+                    const std::vector<std::string>& hooks) {
+  const auto n = static_cast<int64_t>(plan.rows.size());
+  const int64_t d = reader.origin().d_model;
+  const auto n_hooks = static_cast<int64_t>(hooks.size());
+  at::Tensor out = at::zeros({n, n_hooks, d}, at::TensorOptions(at::kFloat).device(at::kCPU));
+  if (n == 0) return out;
+  const uint64_t total = reader.layout().n_rows();
+  // Which row each row of the file goes to, so that the file is read once from front to back.
+  std::vector<int64_t> target(total, -1);
+  for (int64_t i = 0; i < n; ++i) {
+    for (const uint64_t source : plan.rows[i].sources) target[source] = i;
+  }
+  std::vector<float> buffer(std::min(kRowsAtOnce, total) * static_cast<uint64_t>(d));
+  float* const data = out.data_ptr<float>();
+  for (int64_t hook = 0; hook < n_hooks; ++hook) {
+    for (uint64_t first = 0; first < total; first += kRowsAtOnce) {
+      const uint64_t count = std::min(kRowsAtOnce, total - first);
+      const auto begin = target.begin() + static_cast<ptrdiff_t>(first);
+      if (std::all_of(begin, begin + static_cast<ptrdiff_t>(count),
+                      [](int64_t row) { return row < 0; })) {
+        continue;
+      }
+      reader.Read(hooks[hook], first, count,
+                  std::span<float>(buffer).first(count * static_cast<uint64_t>(d)));
+      for (uint64_t k = 0; k < count; ++k) {
+        const int64_t row = target[first + k];
+        if (row < 0) continue;
+        const float weight = 1.0f / static_cast<float>(plan.rows[row].sources.size());
+        float* const to = data + (row * n_hooks + hook) * d;
+        const float* const from = buffer.data() + k * static_cast<uint64_t>(d);
+        for (int64_t j = 0; j < d; ++j) to[j] += weight * from[j];
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace extrospect
