@@ -1,4 +1,6 @@
 // The program: subcommands over the libraries, and the one place where errors end.
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -28,9 +30,19 @@ int Run(int argc, char** argv) {
   return static_cast<int>(ExitCode::kDone);
 }
 
+// Tensors of a batch come and go hundreds of times a second. Left alone, the allocator gives each
+// back to the kernel, which clears every page anew: 6 % of an extraction.
+void KeepFreedMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  KeepFreedMemory();
   extrospect::InstallInterruptHandler();
   try {
     return Run(argc, argv);
