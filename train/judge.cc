@@ -1,0 +1,136 @@
+#include "train/judge.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace extrospect {
+namespace {
+
+double Mean(const at::Tensor& x) { return x.to(at::kDouble).mean().item<double>(); }
+
+}  // namespace
+
+nlohmann::ordered_json Judgement::ToJson() const {
+  return {{"n", n},
+          {"top1", top1},
+          {"top5", top5},
+          {"near", near},
+          {"cross_entropy", cross_entropy},
+          {"chance_top1", chance_top1},
+          {"chance_top5", chance_top5}};
+}
+
+Judgement Judge(const Lexicon& lexicon, const at::Tensor& log_p, const at::Tensor& label,
+                const at::Tensor& targets) {
+  const c10::InferenceMode inference;
+  Judgement judgement;
+  judgement.n = log_p.size(0);
+  if (judgement.n == 0) return judgement;
+  const auto five = std::min<int64_t>(5, log_p.size(1));
+  const at::Tensor best = std::get<1>(log_p.topk(five, 1));
+  const at::Tensor right = best == label.unsqueeze(1);
+  judgement.top1 = Mean(right.select(1, 0));
+  judgement.top5 = Mean(right.any(1));
+  judgement.cross_entropy = -Mean((log_p * targets).sum(1));
+  const at::Tensor guess = best.select(1, 0).contiguous().to(at::kCPU);
+  const at::Tensor truth = label.to(at::kCPU);
+  double near = 0;
+  for (int64_t i = 0; i < judgement.n; ++i) {
+    const int64_t guessed = guess.const_data_ptr<int64_t>()[i];
+    const int64_t meant = truth.const_data_ptr<int64_t>()[i];
+    near += guessed == meant ? 1.0 : lexicon.IsNear(meant, guessed) ? 0.5 : 0.0;
+  }
+  judgement.near = near / static_cast<double>(judgement.n);
+  const at::Tensor counts = std::get<0>(at::bincount(truth, {}, lexicon.size()).sort(-1, true));
+  const auto n = static_cast<double>(judgement.n);
+  judgement.chance_top1 = static_cast<double>(counts[0].item<int64_t>()) / n;
+  judgement.chance_top5 = static_cast<double>(counts.narrow(0, 0, five).sum().item<int64_t>()) / n;
+  return judgement;
+}
+
+double FitTemperature(const at::Tensor& logits, const at::Tensor& targets) {
+  const c10::InferenceMode inference;
+  const at::Tensor exact = logits.to(at::kDouble), wanted = targets.to(at::kDouble);
+  const auto loss = [&](double log_temperature) {
+    const at::Tensor log_p = at::log_softmax(exact / std::exp(log_temperature), 1);
+    return -(log_p * wanted).sum().item<double>();
+  };
+  // The loss is quasi-convex in the temperature.
+  double low = std::log(0.05), high = std::log(20.0);
+  const double golden = (std::sqrt(5.0) - 1) / 2;
+  double a = high - golden * (high - low), b = low + golden * (high - low);
+  double loss_a = loss(a), loss_b = loss(b);
+  while (high - low > 1e-4) {
+    if (loss_a < loss_b) {
+      high = b;
+      b = a;
+      loss_b = loss_a;
+      a = high - golden * (high - low);
+      loss_a = loss(a);
+    } else {
+      low = a;
+      a = b;
+      loss_a = loss_b;
+      b = low + golden * (high - low);
+      loss_b = loss(b);
+    }
+  }
+  return std::exp((low + high) / 2);
+}
+
+double CalibrationError(const at::Tensor& log_p, const at::Tensor& label, int64_t bins) {
+  const int64_t n = log_p.size(0);
+  if (n == 0) return 0;
+  const auto [best, guess] = log_p.max(1);
+  const at::Tensor confidence = best.exp().to(at::kCPU, at::kDouble).contiguous();
+  const at::Tensor right = (guess == label).to(at::kCPU, at::kDouble).contiguous();
+  std::vector<double> gap(static_cast<size_t>(bins), 0.0);
+  for (int64_t i = 0; i < n; ++i) {
+    const double p = confidence.const_data_ptr<double>()[i];
+    const auto bin =
+        std::clamp<int64_t>(static_cast<int64_t>(p * static_cast<double>(bins)), 0, bins - 1);
+    gap[bin] += p - right.const_data_ptr<double>()[i];
+  }
+  double sum = 0;
+  for (const double g : gap) sum += std::abs(g);
+  return sum / static_cast<double>(n);
+}
+
+Abstention FitAbstention(const at::Tensor& log_p, const at::Tensor& label, int64_t nothing,
+                         double max_false_alarms) {
+  // How strongly a feeling is read: what Abstains compares, and 0 where nothing wins.
+  const at::Tensor wins = log_p.argmax(1) == nothing;
+  const at::Tensor feeling = (1 - log_p.select(1, nothing).to(at::kDouble).exp())
+                                 .masked_fill(wins, -1)
+                                 .to(at::kCPU)
+                                 .contiguous();
+  const at::Tensor truth = label.to(at::kCPU);
+  std::vector<double> neutral, felt;
+  for (int64_t i = 0; i < log_p.size(0); ++i) {
+    (truth.const_data_ptr<int64_t>()[i] == nothing ? neutral : felt)
+        .push_back(feeling.const_data_ptr<double>()[i]);
+  }
+  std::sort(neutral.rbegin(), neutral.rend());
+  Abstention abstention;
+  const auto allowed =
+      static_cast<size_t>(max_false_alarms * static_cast<double>(neutral.size()) + 1e-9);
+  if (allowed < neutral.size()) {
+    // Just above the first neutral row that may not be read as a feeling.
+    abstention.below =
+        std::clamp(std::nextafter(std::max(neutral[allowed], 0.0), 2.0) + 1e-6, 0.0, 1.0);
+    if (neutral[allowed] < 0) abstention.below = 0;
+  }
+  const auto share = [&](const std::vector<double>& scores) {
+    const auto above = std::count_if(scores.begin(), scores.end(), [&](double score) {
+      return score >= 0 && score >= abstention.below;
+    });
+    return scores.empty() ? 0.0 : static_cast<double>(above) / static_cast<double>(scores.size());
+  };
+  abstention.false_alarms = share(neutral);
+  abstention.hits = share(felt);
+  return abstention;
+}
+
+}  // namespace extrospect
