@@ -136,6 +136,18 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::Release(std::span<const std::byte> part) const {
+  // Whole pages alone can be given back; those at the ends may hold other parts too.
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = static_cast<size_t>(part.data() - data_);
+  const size_t first = (begin + page - 1) / page * page;
+  const size_t end = begin + part.size();
+  const size_t last = end == size_ ? end : end / page * page;
+  if (first < last) {
+    ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
+  }
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

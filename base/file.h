@@ -45,6 +45,9 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Tells the system that `part` of the bytes has been read and need not stay in memory. It can
+  // still be read again, from the file.
+  void Release(std::span<const std::byte> part) const;
 
  private:
   const std::byte* data_ = nullptr;

@@ -23,7 +23,8 @@ class Sha256 {
   void* context_;
 };
 
-// Lower-case hexadecimal digests. The file variant streams; it throws Error if the file is unreadable.
+// Lower-case hexadecimal digests. The file variant streams; it throws Error if the file is
+// unreadable.
 std::string Sha256Hex(std::string_view bytes);
 std::string Sha256HexOfFile(const std::filesystem::path& path);
 

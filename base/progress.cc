@@ -80,11 +80,12 @@ void Progress::Draw(const std::string& note) {
   std::string line = what_;
   if (terminal_) {
     const auto full = static_cast<int64_t>(part * kBarWidth);
-    line = "\r\033[K" + line + " [" + std::string(full, '=') + std::string(kBarWidth - full, ' ') + "]";
+    line = "\r\033[K" + line + " [" + std::string(full, '=') + std::string(kBarWidth - full, ' ') +
+           "]";
   }
   line += " " + std::to_string(static_cast<int>(part * 100)) + " %  " +
-          ShortNumber(static_cast<double>(done_)) + "/" +
-          ShortNumber(static_cast<double>(total_)) + " " + unit_ + "  " + ShortNumber(rate()) + "/s  " +
+          ShortNumber(static_cast<double>(done_)) + "/" + ShortNumber(static_cast<double>(total_)) +
+          " " + unit_ + "  " + ShortNumber(rate()) + "/s  " +
           (done_ < total_ ? ClockTime(left) + " left" : "in " + ClockTime(seconds()));
   if (!note.empty()) line += "  " + note;
   std::fputs((line + (terminal_ ? "" : "\n")).c_str(), stream_);

@@ -179,8 +179,7 @@ class BatchRunner {
                           int64_t offset) const {
     const auto n_rows = static_cast<int64_t>(places.size());
     if (!options_.pool_mean) {
-      const at::Tensor indices =
-          at::empty({n_rows}, at::TensorOptions(at::kLong).device(at::kCPU));
+      const at::Tensor indices = at::empty({n_rows}, at::TensorOptions(at::kLong).device(at::kCPU));
       int64_t* const index = indices.mutable_data_ptr<int64_t>();
       for (int64_t row = 0; row < n_rows; ++row) index[row] = places[row].front() - offset;
       return indices;

@@ -21,8 +21,8 @@ MessageSpan TokensOf(const Tokenizer::Encoding& encoding, std::string role, size
   // The token that holds `begin` is the last one that starts at or before it.
   const auto first = std::upper_bound(starts.begin(), starts.end(), begin);
   span.begin = static_cast<uint32_t>(std::max<ptrdiff_t>(first - starts.begin() - 1, 0));
-  span.end = static_cast<uint32_t>(std::lower_bound(starts.begin(), starts.end(), end) -
-                                   starts.begin());
+  span.end =
+      static_cast<uint32_t>(std::lower_bound(starts.begin(), starts.end(), end) - starts.begin());
   return span;
 }
 
@@ -33,8 +33,7 @@ void CutToContext(PreparedTranscript& prepared, size_t limit, Truncate truncate)
                      prepared.tokens.begin() + static_cast<ptrdiff_t>(from + limit)};
   for (MessageSpan& span : prepared.messages) {
     const auto move = [&](uint32_t position) {
-      return static_cast<uint32_t>(
-          std::clamp<size_t>(position, from, from + limit) - from);
+      return static_cast<uint32_t>(std::clamp<size_t>(position, from, from + limit) - from);
     };
     span.begin = move(span.begin);
     span.end = move(span.end);
@@ -73,8 +72,7 @@ PreparedTranscript Prepare(const LanguageModel& model, const Transcript& transcr
     prepared.tokens = encoding.ids;
     for (size_t i = 0; i < chat.content_spans.size(); ++i) {
       const auto [begin, end] = chat.content_spans[i];
-      prepared.messages.push_back(
-          TokensOf(encoding, transcript.messages[i].role, begin, end));
+      prepared.messages.push_back(TokensOf(encoding, transcript.messages[i].role, begin, end));
     }
   }
   if (prepared.tokens.empty()) {
@@ -107,9 +105,8 @@ std::vector<int32_t> SharedPrefix(std::span<const PreparedTranscript> transcript
         ++counts[transcript->tokens[prefix.size()]];
       }
     }
-    const auto best = std::max_element(counts.begin(), counts.end(), [](auto& a, auto& b) {
-      return a.second < b.second;
-    });
+    const auto best = std::max_element(counts.begin(), counts.end(),
+                                       [](auto& a, auto& b) { return a.second < b.second; });
     if (best == counts.end() || best->second < needed) break;
     std::erase_if(sharers, [&](const PreparedTranscript* transcript) {
       return transcript->tokens.size() <= prefix.size() + 1 ||

@@ -88,7 +88,8 @@ std::vector<uint32_t> Selection::Positions(uint32_t n_tokens,
     case Kind::kContent:
       return gather([](const MessageSpan&) { return true; });
     case Kind::kLast:
-      return Range(n_tokens - static_cast<uint32_t>(std::min<int64_t>(number_, n_tokens)), n_tokens);
+      return Range(n_tokens - static_cast<uint32_t>(std::min<int64_t>(number_, n_tokens)),
+                   n_tokens);
     case Kind::kRole:
       return gather([this](const MessageSpan& message) { return message.role == role_; });
     case Kind::kMessage: {

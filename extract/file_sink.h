@@ -1,0 +1,30 @@
+// Rows of an extraction to an activation file.
+#pragma once
+
+#include <string>
+
+#include "extract/extract.h"
+#include "model/model.h"
+#include "records/activations.h"
+
+namespace extrospect {
+
+// What a file says of the model that its rows come from. `dtype` is the compute dtype's name,
+// `config` the resolved run as JSON.
+ActivationOrigin OriginOf(const LanguageModel& model, const std::string& dtype,
+                          const std::string& config);
+
+// Writes rows in the stored type. Throws Error for values that float16 cannot hold.
+class FileSink : public RowSink {
+ public:
+  FileSink(ActivationWriter& writer, StoreType store) : writer_(writer), store_(store) {}
+
+  void Write(size_t hook, uint64_t first_row, const at::Tensor& rows) override;
+  void Done(const std::vector<uint32_t>& transcripts) override { writer_.MarkDone(transcripts); }
+
+ private:
+  ActivationWriter& writer_;
+  StoreType store_;
+};
+
+}  // namespace extrospect
