@@ -6,6 +6,7 @@
 #include "model/gguf.h"
 #include "model/tokenizer.h"
 #include "model/tokenizer/bpe_tokenizer.h"
+#include "model/tokenizer/sentencepiece_tokenizer.h"
 
 namespace extrospect {
 
@@ -15,5 +16,7 @@ std::unique_ptr<Tokenizer> LoadTokenizerFromGguf(const GgufFile& file);
 
 // The vocabulary of a file whose `tokenizer.ggml.model` is "gpt2".
 BpeVocabulary ReadBpeVocabulary(const GgufFile& file);
+// The vocabulary of a file whose `tokenizer.ggml.model` is "llama".
+SentencePieceVocabulary ReadSentencePieceVocabulary(const GgufFile& file);
 
 }  // namespace extrospect

@@ -12,6 +12,7 @@
 #include "model/tokenizer/normalizer.h"
 #include "model/tokenizer/pretokenizer.h"
 #include "model/tokenizer/token_decoder.h"
+#include "model/tokenizer/token_types.h"
 
 namespace extrospect {
 
@@ -30,17 +31,6 @@ struct BpePipeline {
 
 // Throws Error if the parts do not fit together.
 std::unique_ptr<Tokenizer> MakeBpeTokenizer(BpePipeline pipeline);
-
-// What a token of a GGUF file is.
-enum class TokenType {
-  kUndefined = 0,
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6,
-};
 
 // A byte-level vocabulary as GGUF files hold it (`tokenizer.ggml.model` = "gpt2").
 struct BpeVocabulary {

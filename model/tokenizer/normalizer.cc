@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "model/tokenizer/utf8.h"
@@ -11,11 +12,40 @@
 namespace extrospect {
 namespace {
 
+struct Range {
+  char32_t first, last;
+};
+
+// What Unicode 10 to 15 added to the tables of normalisation: marks that are put in order, and
+// characters with a decomposition. The reference goes by Unicode 9 and leaves them as they are.
+constexpr Range kYounger[] = {
+    {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
+    {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
+    {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},
+    {0xA82C, 0xA82C},   {0xAB69, 0xAB69},   {0x10781, 0x10785}, {0x10787, 0x107B0},
+    {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
+    {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B},
+    {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x11938, 0x11938},
+    {0x1193D, 0x1193E}, {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34},
+    {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45},
+    {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E030, 0x1E06D},
+    {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF},
+    {0x1E4EC, 0x1E4EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+
+bool IsYounger(char32_t c) {
+  const auto after =
+      std::upper_bound(std::begin(kYounger), std::end(kYounger), c,
+                       [](char32_t c, const Range& range) { return c < range.first; });
+  return after != std::begin(kYounger) && c <= std::prev(after)->last;
+}
+
+char32_t FirstCharacter(std::string_view text, size_t at) { return NextCharacter(text, &at); }
+
 // Whether `c` begins a stretch of text that can be normalised without what stands before it.
 // Said too rarely at worst: everything that is a mark or a Hangul vowel or final consonant, or
 // becomes one, is taken to lean on its predecessor.
 bool StandsAlone(char32_t c) {
-  if (c < 0x300) return true;
+  if (c < 0x300 || IsYounger(c)) return true;
   if ((c >= 0x1160 && c <= 0x11FF) || (c >= 0xD7B0 && c <= 0xD7FB)) return false;  // Hangul jamo
   if ((c >= 0x3130 && c <= 0x318F) || (c >= 0xFF9E && c <= 0xFFDF)) return false;  // their kin
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
@@ -40,7 +70,7 @@ class UnicodeNormalizer : public NormalizerStep {
     std::string normalized;
     for (size_t begin = 0, end; begin < in.text.size(); begin = end) {
       end = StretchEnd(in.text, begin);
-      if (end - begin == 1) continue;  // ASCII
+      if (end - begin == 1 || IsYounger(FirstCharacter(in.text, begin))) continue;
       const std::string_view stretch = in.text.substr(begin, end - begin);
       Normalize(stretch, &characters, &normalized);
       if (normalized == stretch) continue;
@@ -61,7 +91,7 @@ class UnicodeNormalizer : public NormalizerStep {
 
  private:
   static size_t StretchEnd(std::string_view text, size_t begin) {
-    NextCharacter(text, &begin);
+    if (IsYounger(NextCharacter(text, &begin))) return begin;
     for (size_t next = begin; next < text.size(); begin = next) {
       if (StandsAlone(NextCharacter(text, &next))) break;
     }
