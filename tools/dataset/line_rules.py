@@ -44,6 +44,11 @@ class Lexicon:
     def __getitem__(self, word):
         return self.entries[word]
 
+    def near(self, word):
+        """The words that count as a near miss of `word`: named by either of the two."""
+        return set(self.entries[word]["near"]) | {
+            other for other, entry in self.entries.items() if word in entry["near"]}
+
     @property
     def words(self):
         """Every emotion, without the neutral class."""
