@@ -56,20 +56,23 @@ void Multiply(const float* a, int64_t lda, const float* b, int64_t ldb, float* c
 }
 
 // Scores of keys [begin, end) become probabilities; those outside, up to `width`, become zero.
+// `scores` has room for whole lane groups, counted from its start.
 EXTROSPECT_KERNEL void SoftmaxRow(float* scores, int64_t begin, int64_t end, int64_t width,
                                   float softcap) {
+  // Lane groups that hold [begin, end). They may reach into keys that are hidden or only padding;
+  // what is computed there is overwritten below.
+  const int64_t first = begin / kLanes * kLanes;
   if (softcap > 0) {
-    for (int64_t i = begin; i < end; i += kLanes) {
+    for (int64_t i = first; i < end; i += kLanes) {
       simd::Store(scores + i, softcap * simd::Tanh(simd::Load(scores + i) / softcap));
     }
   }
   float max = -std::numeric_limits<float>::infinity();
   for (int64_t i = begin; i < end; ++i) max = std::max(max, scores[i]);
-  float sum = 0;
-  // Whole lane groups, which may reach past `end` into padding; that is overwritten below.
-  for (int64_t i = begin; i < end; i += kLanes) {
+  for (int64_t i = first; i < end; i += kLanes) {
     simd::Store(scores + i, simd::Exp(simd::Load(scores + i) - max));
   }
+  float sum = 0;
   for (int64_t i = begin; i < end; ++i) sum += scores[i];
   const float scale = 1.0f / sum;
   for (int64_t i = 0; i < begin; ++i) scores[i] = 0.0f;
