@@ -100,7 +100,8 @@ ensure_venv() {
 pip_quietly() {
   local log="$1"
   shift
-  logged "$log" "$PYTHON" -m pip --no-input --disable-pip-version-check "$@"
+  logged "$log" "$PYTHON" -m pip --no-input --disable-pip-version-check --retries 2 \
+    --timeout "${PIP_DEFAULT_TIMEOUT:-30}" "$@"
 }
 
 # fetch_pinned PACKAGE VERSION SHA256 FOLDER [PIP-OPTION…]: one file, checked by pip before it is
