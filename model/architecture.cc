@@ -1,99 +1,59 @@
 #include "model/architecture.h"
 
 #include <cmath>
-#include <functional>
-#include <limits>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "model/gguf.h"
+#include "base/file.h"
+#include "model/families.h"
+#include "model/gguf_config.h"
+#include "model/rope_config.h"
 
 namespace extrospect {
 namespace {
 
-// No model is near these; a file that claims more is damaged, and sizes below stay free of
-// overflow.
-constexpr uint64_t kMaxSize = uint64_t{1} << 24;
+constexpr size_t kMaxConfigBytes = 16'000'000;
 
-Error BadArchitecture(const std::string& where, const std::string& what) {
-  return Error("the model's architecture makes no sense").At(where).Found(what);
-}
-
-class Metadata {
- public:
-  Metadata(const GgufFile& file, std::string family) : file_(file), family_(std::move(family)) {}
-
-  std::string Key(const char* name) const { return family_ + "." + name; }
-
-  int64_t Size(const char* name) const { return Checked(name, file_.GetUint(Key(name))); }
-  int64_t Size(const char* name, int64_t otherwise) const {
-    const auto value = file_.FindUint(Key(name));
-    return value ? Checked(name, *value) : otherwise;
-  }
-  double Number(const char* name) const { return file_.GetFloat(Key(name)); }
-  double Number(const char* name, double otherwise) const {
-    return file_.FindFloat(Key(name)).value_or(otherwise);
-  }
-
- private:
-  int64_t Checked(const char* name, uint64_t value) const {
-    if (value == 0 || value > kMaxSize) {
-      throw BadArchitecture(file_.name(), Key(name) + " = " + std::to_string(value));
-    }
-    return static_cast<int64_t>(value);
-  }
-
-  const GgufFile& file_;
-  std::string family_;
-};
-
-void ReadLlama(const GgufFile& file, const Metadata& metadata, Architecture& a) {
-  Rope rope;
-  rope.base = metadata.Number("rope.freq_base", 10000.0);
-  if (file.FindTensor("rope_freqs.weight") != nullptr ||
-      file.FindString(metadata.Key("rope.scaling.type")).value_or("none") != "none") {
-    throw Error("this GGUF file scales its rotary positions, which is not supported yet")
-        .At(file.name());
-  }
-  a.ropes = {rope};
+// A multimodal model's configuration holds that of its language model, in which older files leave
+// the type out.
+nlohmann::json TextPart(nlohmann::json config) {
+  if (!config.is_object() || !config.contains("text_config")) return config;
+  const nlohmann::json type = config.value("model_type", nlohmann::json());
+  nlohmann::json text = config["text_config"];
+  if (!text.is_object() || text.contains("model_type")) return text;
+  if (type == "gemma3") text["model_type"] = "gemma3_text";
+  if (type == "mistral3") text["model_type"] = "mistral";
+  if (type == "llava") text["model_type"] = "llama";
+  return text;
 }
 
 }  // namespace
 
-Architecture ArchitectureFromGguf(const GgufFile& file) {
-  const std::string family = file.GetString("general.architecture");
-  if (family != "llama") {
-    throw Error("the model's family is not supported")
-        .At(file.name() + ", general.architecture")
-        .Expected("llama")
-        .Found(family);
+Architecture ArchitectureFromDirectory(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "config.json";
+  nlohmann::json config;
+  try {
+    config = nlohmann::json::parse(ReadFile(path, kMaxConfigBytes));
+  } catch (const nlohmann::json::exception& error) {
+    throw Error("cannot read the model's configuration").At(path.string()).Found(error.what());
   }
-  const Metadata metadata(file, family);
-  Architecture a;
-  a.family = family;
-  a.n_layers = metadata.Size("block_count");
-  a.d_model = metadata.Size("embedding_length");
-  a.n_heads = metadata.Size("attention.head_count");
-  a.n_kv_heads = metadata.Size("attention.head_count_kv", a.n_heads);
-  a.head_dim = metadata.Size("attention.key_length", a.d_model / a.n_heads);
-  a.d_ff = metadata.Size("feed_forward_length");
-  a.context_length = metadata.Size("context_length");
-  a.norm_eps = metadata.Number("attention.layer_norm_rms_epsilon");
-  const TensorView& embedding = file.GetTensor("token_embd.weight");
-  a.vocab_size = embedding.shape.empty() ? 0 : embedding.shape.front();
-  a.tied_embeddings = file.FindTensor("output.weight") == nullptr;
-  a.attention_scale = 1.0 / std::sqrt(static_cast<double>(a.head_dim));
-  a.blocks.assign(a.n_layers, BlockKind{});
-  ReadLlama(file, metadata, a);
-  CheckArchitecture(a, file.name());
+  return ArchitectureFromConfig(
+      Hyperparameters(WithOlderRopeKeys(TextPart(std::move(config))), path.string()));
+}
+
+Architecture ArchitectureFromGguf(const GgufFile& file) {
+  Architecture a = ArchitectureFromConfig(ConfigFromGguf(file));
+  // The converter has added the one.
+  a.norm_weight_plus_one = false;
   return a;
 }
 
 void CheckArchitecture(const Architecture& a, const std::string& where) {
   const auto require = [&](bool holds, const std::string& what) {
-    if (!holds) throw BadArchitecture(where, what);
+    if (!holds) throw Error("the model's architecture makes no sense").At(where).Found(what);
   };
   const auto number = [](int64_t n) { return std::to_string(n); };
-  require(a.n_layers > 0 && a.n_layers <= 4096, number(a.n_layers) + " blocks");
+  require(a.n_layers > 0 && a.n_layers <= kMaxBlocks, number(a.n_layers) + " blocks");
   require(a.d_model > 0 && a.d_ff > 0 && a.vocab_size > 0 && a.context_length > 0,
           "a size of zero");
   require(a.n_heads > 0 && a.n_kv_heads > 0 && a.n_heads % a.n_kv_heads == 0,
@@ -101,16 +61,49 @@ void CheckArchitecture(const Architecture& a, const std::string& where) {
   require(a.head_dim > 0 && a.head_dim % 2 == 0 && a.head_dim <= 1024,
           "heads of size " + number(a.head_dim));
   require(std::isfinite(a.norm_eps) && a.norm_eps >= 0, "a norm epsilon that is no number");
+  require(std::isfinite(a.attention_scale) && a.attention_scale > 0,
+          "an attention scale that is no number");
+  require(a.attention_softcap >= 0 && a.final_softcap >= 0, "a soft-cap below zero");
   require(static_cast<int64_t>(a.blocks.size()) == a.n_layers, "not one kind for every block");
   for (const Rope& rope : a.ropes) {
     require(std::isfinite(rope.base) && rope.base > 0 && rope.factor > 0,
             "rotary positions with base " + std::to_string(rope.base));
+    require(rope.scaling != Rope::Scaling::kYarn || rope.base > 1, "YaRN with a base of at most 1");
+    if (rope.scaling == Rope::Scaling::kDivisors) {
+      require(static_cast<int64_t>(rope.divisors.size()) == a.head_dim / 2,
+              number(rope.divisors.size()) + " divisors of rotary frequencies");
+      for (const float divisor : rope.divisors) {
+        require(std::isfinite(divisor) && divisor > 0, "a divisor of rotary frequencies of zero");
+      }
+    }
   }
   for (const BlockKind& block : a.blocks) {
     require(
         block.rope >= 0 && block.rope < static_cast<int64_t>(a.ropes.size()) && block.window >= 0,
         "a block with unknown rotary positions");
   }
+  const MixtureOfExperts& experts = a.experts;
+  require(experts.n_experts >= 0 && experts.n_experts <= 65536 &&
+              (experts.n_experts == 0 ||
+               (experts.n_active > 0 && experts.d_ff > 0 && experts.n_active <= experts.n_experts)),
+          number(experts.n_active) + " of " + number(experts.n_experts) + " experts");
+}
+
+int64_t CountParameters(const Architecture& a) {
+  int64_t total = a.vocab_size * a.d_model * (a.tied_embeddings ? 1 : 2) + a.d_model;
+  for (const BlockKind& block : a.blocks) {
+    total += a.d_model * a.qkv_size() + a.q_size() * a.d_model;
+    if (a.qkv_bias) total += a.qkv_size();
+    total += a.d_model * (a.norm_placement == NormPlacement::kPreAndPost ? 4 : 2);
+    if (a.qk_norm == QkNorm::kPerHead) total += 2 * a.head_dim;
+    if (a.qk_norm == QkNorm::kWholeProjection) total += a.q_size() + a.kv_size();
+    if (a.experts.n_experts == 0 || block.dense) {
+      total += 3 * a.d_model * a.d_ff;
+    } else {
+      total += a.experts.n_experts * (3 * a.experts.d_ff + 1) * a.d_model;
+    }
+  }
+  return total;
 }
 
 }  // namespace extrospect

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace extrospect {
+
+constexpr int64_t kMaxBlocks = 4096;
 
 // The nonlinearity of the gated MLP, act(gate) * up.
 enum class Activation { kSilu, kGeluTanh };
@@ -26,7 +29,9 @@ enum class QkNorm {
 
 // Rotary position embedding. Angles are position * inverse_frequency; `scaling` changes the latter.
 struct Rope {
-  enum class Scaling { kNone, kLinear, kLlama3, kYarn };
+  // kDivisors: every inverse frequency is divided by a number of its own, which is how GGUF files
+  // keep Llama 3's scaling.
+  enum class Scaling { kNone, kLinear, kLlama3, kYarn, kDivisors };
 
   double base = 10000.0;
   Scaling scaling = Scaling::kNone;
@@ -40,6 +45,7 @@ struct Rope {
   double beta_fast = 32.0;
   double beta_slow = 1.0;
   double attention_factor = 1.0;
+  std::vector<float> divisors;  // kDivisors: head_dim / 2 of them
 
   bool operator==(const Rope&) const = default;
 };
@@ -48,6 +54,7 @@ struct Rope {
 struct BlockKind {
   int64_t window = 0;  // sliding attention: keys at most window − 1 positions back; 0: all of them
   int64_t rope = 0;    // index into Architecture::ropes
+  bool dense = false;  // a plain MLP in a model of experts
 };
 
 // Mixture of experts in place of the MLP (Qwen 3 MoE). No experts: a dense MLP.
@@ -59,7 +66,7 @@ struct MixtureOfExperts {
 };
 
 struct Architecture {
-  std::string family;  // "llama", "qwen2", "gemma3", …: what the model file calls itself
+  std::string family;  // "llama", "qwen2", "gemma3", …: a name of SupportedFamilies()
   int64_t n_layers = 0;
   int64_t d_model = 0;
   int64_t n_heads = 0;
@@ -93,11 +100,16 @@ struct Architecture {
 
 class GgufFile;
 
-// Reads the architecture from a GGUF file's metadata. Throws Error on a family that is not
-// supported and on values that no model could have.
+// Reads the architecture from a GGUF file's metadata, or from the config.json of a Hugging Face
+// directory (of a multimodal model, its text part). Throw Error, naming the key, on families and
+// settings that are not supported and on values that no model could have.
 Architecture ArchitectureFromGguf(const GgufFile& file);
+Architecture ArchitectureFromDirectory(const std::filesystem::path& directory);
 
 // Throws Error (naming `where`) if sizes are missing, absurd, or do not fit one another.
 void CheckArchitecture(const Architecture& architecture, const std::string& where);
+
+// The number of weights, the experts' included; a tied head counts once.
+int64_t CountParameters(const Architecture& architecture);
 
 }  // namespace extrospect

@@ -258,6 +258,10 @@ const TensorView* GgufFile::FindTensor(std::string_view name) const {
   return found == contents_.tensor_index.end() ? nullptr : &contents_.tensors[found->second];
 }
 
+void GgufFile::Release(const TensorView& tensor) const {
+  if (mapping_) mapping_->Release(tensor.bytes);
+}
+
 const TensorView& GgufFile::GetTensor(std::string_view name) const {
   if (const TensorView* const tensor = FindTensor(name)) return *tensor;
   throw Error("tensor is missing from the GGUF file")

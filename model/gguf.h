@@ -111,6 +111,8 @@ class GgufFile {
   // Null if there is no such tensor.
   const TensorView* FindTensor(std::string_view name) const;
   const TensorView& GetTensor(std::string_view name) const;
+  // See MappedFile::Release; for the bytes of a tensor or of a part of one.
+  void Release(const TensorView& tensor) const;
 
  private:
   const GgufValue* Find(std::string_view key) const;

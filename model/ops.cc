@@ -3,9 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "model/cpu_kernels.h"
 
@@ -41,46 +39,6 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 // The tables' rows at `positions`, shaped to broadcast over [rows, heads, head_dim / 2].
 at::Tensor Angles(const at::Tensor& table, const at::Tensor& positions, at::ScalarType dtype) {
   return table.index_select(0, positions).unsqueeze(1).to(dtype);
-}
-
-// Inverse frequencies as the scaling variants change them; float32 like the reference's.
-at::Tensor InverseFrequencies(const Rope& rope, int64_t head_dim) {
-  const auto exponent =
-      at::arange(0, head_dim, 2, at::TensorOptions(at::kLong).device(at::kCPU)).to(at::kFloat) /
-      static_cast<double>(head_dim);
-  at::Tensor inverse = 1.0 / at::pow(at::Scalar(rope.base), exponent);
-  constexpr double kTurn = 2.0 * std::numbers::pi;
-  switch (rope.scaling) {
-    case Rope::Scaling::kNone:
-      return inverse;
-    case Rope::Scaling::kLinear:
-      return inverse / rope.factor;
-    case Rope::Scaling::kLlama3: {
-      const double context = static_cast<double>(rope.original_context);
-      const at::Tensor wavelength = kTurn / inverse;
-      const double low = rope.low_frequency_factor, high = rope.high_frequency_factor;
-      const at::Tensor stretched =
-          at::where(wavelength > context / low, inverse / rope.factor, inverse);
-      const at::Tensor blend = (context / wavelength - low) / (high - low);
-      const at::Tensor blended = (1 - blend) * stretched / rope.factor + blend * stretched;
-      const at::Tensor medium =
-          at::logical_and(wavelength >= context / high, wavelength <= context / low);
-      return at::where(medium, blended, stretched);
-    }
-    case Rope::Scaling::kYarn: {
-      const double context = static_cast<double>(rope.original_context);
-      const auto dimension = [&](double rotations) {
-        return head_dim * std::log(context / (rotations * kTurn)) / (2.0 * std::log(rope.base));
-      };
-      const double low = std::max(std::floor(dimension(rope.beta_fast)), 0.0);
-      double high = std::min(std::ceil(dimension(rope.beta_slow)), head_dim - 1.0);
-      if (high == low) high += 0.001;
-      const at::Tensor ramp =
-          at::clamp((at::arange(head_dim / 2, inverse.options()) - low) / (high - low), 0.0, 1.0);
-      return (inverse / rope.factor) * ramp + inverse * (1 - ramp);
-    }
-  }
-  return inverse;
 }
 
 // softcap, mask, softmax in float32, weighted sum; all of [heads, rows, …].
@@ -121,14 +79,6 @@ at::Tensor AddAndNorm(at::Tensor& residual, const at::Tensor& delta, const at::T
     residual = residual + change.to(residual.scalar_type());
   }
   return (pre_weight.defined() ? RmsNorm(residual, pre_weight, eps) : residual).to(dtype);
-}
-
-RopeTable MakeRopeTable(const Rope& rope, int64_t head_dim, int64_t n_positions,
-                        at::Device device) {
-  const at::Tensor inverse = InverseFrequencies(rope, head_dim);
-  const at::Tensor angles = at::outer(at::arange(n_positions, inverse.options()), inverse);
-  return {(at::cos(angles) * rope.attention_factor).to(device),
-          (at::sin(angles) * rope.attention_factor).to(device)};
 }
 
 at::Tensor NormAndRotate(const at::Tensor& qkv, const at::Tensor& positions, const RopeTable& table,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/architecture.h"
+#include "model/rope.h"
 
 namespace extrospect {
 
@@ -20,15 +21,6 @@ namespace extrospect {
 //   pre_weight   RMS norm of the sum; undefined: the sum itself, cast to `dtype`
 at::Tensor AddAndNorm(at::Tensor& residual, const at::Tensor& delta, const at::Tensor& post_weight,
                       const at::Tensor& pre_weight, double eps, at::ScalarType dtype);
-
-// Rotary tables of one Rope, [n_positions, head_dim / 2] float32 each.
-struct RopeTable {
-  at::Tensor cos, sin;
-};
-
-// Computed in float32 in the order in which Hugging Face computes them, because at position 2000
-// one rounding of the angle is 1e-4 rad.
-RopeTable MakeRopeTable(const Rope& rope, int64_t head_dim, int64_t n_positions, at::Device device);
 
 // Normalises (where the family does) and rotates queries and keys.
 //   qkv        [rows, qkv_size]; changed in place, or copied when gradients are recorded

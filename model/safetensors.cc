@@ -234,6 +234,11 @@ void SafetensorsFile::Read(std::span<const std::byte> bytes) {
   CheckExtents(std::move(extents), data.size(), name_);
 }
 
+void SafetensorsFile::Release(std::string_view tensor) const {
+  const auto found = entries_.find(tensor);
+  if (mapping_ && found != entries_.end()) mapping_->Release(found->second.bytes);
+}
+
 std::optional<TensorView> SafetensorsFile::Find(std::string_view tensor) const {
   const auto found = entries_.find(tensor);
   if (found == entries_.end()) return std::nullopt;

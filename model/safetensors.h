@@ -58,6 +58,8 @@ class SafetensorsFile {
   // tensor, Find returns nothing.
   TensorView Get(std::string_view tensor) const;
   std::optional<TensorView> Find(std::string_view tensor) const;
+  // See MappedFile::Release; for the bytes of a tensor.
+  void Release(std::string_view tensor) const;
 
  private:
   void Read(std::span<const std::byte> bytes);
@@ -79,9 +81,13 @@ class SafetensorsModel {
   std::vector<std::string> names() const;
   // The files that hold the tensors, opened once each.
   const std::vector<SafetensorsFile>& files() const { return files_; }
+  const std::filesystem::path& directory() const { return directory_; }
+  bool Contains(std::string_view tensor) const { return file_of_.contains(tensor); }
 
   TensorView Get(std::string_view tensor) const;
   std::optional<TensorView> Find(std::string_view tensor) const;
+  // See MappedFile::Release; for the bytes of a tensor.
+  void Release(std::string_view tensor) const;
 
  private:
   std::filesystem::path directory_;

@@ -129,6 +129,11 @@ std::optional<TensorView> SafetensorsModel::Find(std::string_view tensor) const 
   return files_[file->second].Find(tensor);
 }
 
+void SafetensorsModel::Release(std::string_view tensor) const {
+  const auto file = file_of_.find(tensor);
+  if (file != file_of_.end()) files_[file->second].Release(tensor);
+}
+
 TensorView SafetensorsModel::Get(std::string_view tensor) const {
   if (auto found = Find(tensor)) return *std::move(found);
   throw Error("tensor is missing from the model")

@@ -31,7 +31,8 @@ struct Transformer::Batch {
   std::span<const Sequence> sequences;
   std::vector<int64_t> first_rows;
   int64_t rows = 0;
-  std::vector<at::Tensor> positions;  // per device index
+  std::vector<at::Tensor> positions;           // per device index
+  std::vector<std::vector<RopeTable>> angles;  // [rope][device index]
   at::Tensor tokens;
 };
 
@@ -44,10 +45,10 @@ Transformer::Transformer(Architecture architecture, Weights weights)
     if (found == devices.end()) devices.push_back(block.device);
   }
   for (const Rope& rope : architecture_.ropes) {
-    std::vector<RopeTable>& tables = rope_tables_.emplace_back();
+    std::vector<std::unique_ptr<RopeAngles>>& tables = ropes_.emplace_back();
     for (const at::Device device : devices) {
       tables.push_back(
-          MakeRopeTable(rope, architecture_.head_dim, architecture_.context_length, device));
+          std::make_unique<RopeAngles>(rope, architecture_.head_dim, dtype(), device));
     }
   }
 }
@@ -82,7 +83,7 @@ at::Tensor Transformer::RunAttention(int64_t block, const at::Tensor& x, const B
   const int64_t device = device_index_[block];
   const int64_t q_size = architecture_.q_size(), kv_size = architecture_.kv_size();
   const at::Tensor qkv =
-      NormAndRotate(weights.qkv(x), batch.positions[device], rope_tables_[kind.rope][device],
+      NormAndRotate(weights.qkv(x), batch.positions[device], batch.angles[kind.rope][device],
                     weights.q_norm, weights.k_norm, architecture_);
   std::vector<AttentionSpan> spans(batch.sequences.size());
   for (size_t i = 0; i < batch.sequences.size(); ++i) {
@@ -164,7 +165,7 @@ at::Tensor Transformer::Logits(const at::Tensor& residual, const std::vector<int
 ForwardResult Transformer::Forward(const ForwardOptions& options) const {
   const int64_t last_block =
       options.last_block == kModelsLastBlock ? architecture_.n_layers - 1 : options.last_block;
-  Batch batch{options.sequences, {}, 0, {}, {}};
+  Batch batch{options.sequences, {}, 0, {}, {}, {}};
   std::vector<int64_t> tokens, positions;
   for (const Sequence& sequence : options.sequences) {
     batch.first_rows.push_back(static_cast<int64_t>(tokens.size()));
@@ -193,6 +194,13 @@ ForwardResult Transformer::Forward(const ForwardOptions& options) const {
     if (device_index_[block] == static_cast<int64_t>(batch.positions.size())) {
       batch.positions.push_back(LongTensor(positions, weights_.blocks[block].device));
     }
+  }
+
+  const int64_t n_positions =
+      positions.empty() ? 0 : *std::max_element(positions.begin(), positions.end()) + 1;
+  for (const auto& tables : ropes_) {
+    std::vector<RopeTable>& angles = batch.angles.emplace_back();
+    for (const auto& table : tables) angles.push_back(table->Upto(n_positions));
   }
 
   at::Tensor residual = options.residual;

@@ -75,8 +75,9 @@ class Transformer {
 
   Architecture architecture_;
   Weights weights_;
-  std::vector<std::vector<RopeTable>> rope_tables_;  // [rope][device of weights_.blocks]
-  std::vector<int64_t> device_index_;                // of each block, into the above
+  // [rope][device of weights_.blocks]
+  std::vector<std::vector<std::unique_ptr<RopeAngles>>> ropes_;
+  std::vector<int64_t> device_index_;  // of each block, into the above
 };
 
 }  // namespace extrospect

@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <set>
 #include <utility>
 
 #include "base/error.h"
+#include "model/quote.h"
 
 namespace extrospect {
 namespace {
@@ -39,7 +41,7 @@ class Loader {
 
   at::Tensor Matrix(const std::string& name, int64_t rows, int64_t columns, at::Device device) {
     at::Tensor weight = Empty({rows, columns}, options_.dtype);
-    source_.Load(name, weight);
+    Fill(name, weight);
     return weight.to(device);
   }
 
@@ -52,8 +54,8 @@ class Loader {
     at::Tensor biases = bias ? Empty({rows}, options_.dtype) : at::Tensor();
     int64_t row = 0;
     for (const auto& [name, part_rows] : parts) {
-      source_.Load(name + ".weight", weight.narrow(0, row, part_rows));
-      if (bias) source_.Load(name + ".bias", biases.narrow(0, row, part_rows));
+      Fill(name + ".weight", weight.narrow(0, row, part_rows));
+      if (bias) Fill(name + ".bias", biases.narrow(0, row, part_rows));
       row += part_rows;
     }
     Linear linear(weight.to(device), bias ? biases.to(device) : at::Tensor());
@@ -63,12 +65,34 @@ class Loader {
 
   at::Tensor Norm(const std::string& name, int64_t size, at::Device device) {
     at::Tensor weight = Empty({size}, NormType());
-    source_.Load(name, weight);
+    Fill(name, weight);
     if (architecture_.norm_weight_plus_one) weight.add_(1.0);
     return weight.to(device);
   }
 
+  // Throws if the source has tensors that were not asked for.
+  void CheckAllLoaded() const {
+    std::string unknown;
+    int64_t count = 0;
+    for (const std::string& name : source_.Names()) {
+      if (loaded_.contains(name)) continue;
+      if (++count <= kMaxNamed) unknown += (count > 1 ? ", " : "") + Quote(name);
+    }
+    if (count == 0) return;
+    if (count > kMaxNamed) unknown += " and " + std::to_string(count - kMaxNamed) + " others";
+    throw Error("the model holds tensors that its architecture does not have")
+        .At(source_.where())
+        .Expected("the tensors of a model of the family " + architecture_.family)
+        .Found(unknown);
+  }
+
  private:
+  static constexpr int64_t kMaxNamed = 5;
+
+  void Fill(const std::string& name, const at::Tensor& destination) {
+    source_.Load(name, destination);
+    loaded_.insert(name);
+  }
   at::ScalarType NormType() const {
     return options_.dtype == at::kDouble ? at::kDouble : at::kFloat;
   }
@@ -79,6 +103,7 @@ class Loader {
   const Architecture& architecture_;
   const TensorSource& source_;
   const WeightOptions& options_;
+  std::set<std::string> loaded_;
 };
 
 BlockWeights LoadBlock(const Architecture& a, Loader& load, int64_t block, at::Device device) {
@@ -119,7 +144,7 @@ BlockWeights LoadBlock(const Architecture& a, Loader& load, int64_t block, at::D
                              a.d_model, a.qkv_bias, device);
   weights.attention_out =
       load.Stacked({{attention + "o_proj", a.d_model}}, a.q_size(), false, device);
-  if (a.experts.n_experts == 0) {
+  if (a.experts.n_experts == 0 || a.blocks[block].dense) {
     weights.gate_up = load.Stacked({{mlp + "gate_proj", a.d_ff}, {mlp + "up_proj", a.d_ff}},
                                    a.d_model, false, device);
     weights.down = load.Stacked({{mlp + "down_proj", a.d_model}}, a.d_ff, false, device);
@@ -154,26 +179,34 @@ void Linear::Pack() {
   packed_ = true;
 }
 
+std::vector<at::Device> PlaceBlocks(int64_t n_blocks, const std::vector<at::Device>& devices) {
+  const auto n_devices = static_cast<int64_t>(devices.size());
+  std::vector<at::Device> placed;
+  for (int64_t block = 0; block < n_blocks; ++block) {
+    placed.push_back(devices[block * n_devices / n_blocks]);
+  }
+  return placed;
+}
+
 Weights LoadWeights(const Architecture& architecture, const TensorSource& source,
                     const WeightOptions& options) {
   const at::NoGradGuard no_grad;
   Loader load(architecture, source, options);
-  const auto n_devices = static_cast<int64_t>(options.devices.size());
+  const std::vector<at::Device> devices = PlaceBlocks(architecture.n_layers, options.devices);
   const int64_t vocab = architecture.vocab_size, d_model = architecture.d_model;
   Weights weights;
-  weights.embedding =
-      load.Matrix("model.embed_tokens.weight", vocab, d_model, options.devices.front());
+  weights.embedding = load.Matrix("model.embed_tokens.weight", vocab, d_model, devices.front());
   for (int64_t block = 0; block < architecture.n_layers; ++block) {
-    const at::Device device = options.devices[block * n_devices / architecture.n_layers];
-    weights.blocks.push_back(LoadBlock(architecture, load, block, device));
+    weights.blocks.push_back(LoadBlock(architecture, load, block, devices[block]));
   }
-  const at::Device last = options.devices.back();
+  const at::Device last = devices.back();
   weights.final_norm = load.Norm("model.norm.weight", d_model, last);
   if (architecture.tied_embeddings) {
     weights.head = Linear(weights.embedding.to(last));
   } else {
     weights.head = load.Stacked({{"lm_head", vocab}}, d_model, false, last);
   }
+  load.CheckAllLoaded();
   return weights;
 }
 

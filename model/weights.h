@@ -61,18 +61,21 @@ struct Weights {
   Linear head;  // [vocab, d_model]
 };
 
-// Where tensors come from: names as in Hugging Face files, values as there (a GGUF file's permuted
-// queries and shifted norms are put back).
+// Where tensors come from: names as in Hugging Face files of a plain language model, values as
+// there (the permuted queries of a GGUF file are put back; its norms are left shifted, see
+// Architecture::norm_weight_plus_one).
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
-  virtual bool Has(const std::string& name) const = 0;
   // Fills `destination`, a contiguous CPU tensor of any floating dtype. Throws Error naming the
   // tensor if it is missing, is not of the destination's shape, or holds a value that is not
   // finite.
-  virtual void Load(const std::string& name, at::Tensor destination) const = 0;
-  // Names of all tensors, for telling the user of those that nothing asked for.
+  virtual void Load(const std::string& name, const at::Tensor& destination) const = 0;
+  // All names that mean something to a language model of this architecture, or to nobody: without
+  // the vision tower of a multimodal model, say.
   virtual std::vector<std::string> Names() const = 0;
+  // The file or directory, for messages.
+  virtual std::string where() const = 0;
 };
 
 struct WeightOptions {
@@ -83,13 +86,22 @@ struct WeightOptions {
   bool trainable = false;
 };
 
-// Loads block by block, straight to dtype and device: the model is never in memory twice.
+// The device of every block: in order, in equal parts.
+std::vector<at::Device> PlaceBlocks(int64_t n_blocks, const std::vector<at::Device>& devices);
+
+// Loads block by block, straight to dtype and device: the model is never in memory twice. Throws
+// Error naming the tensor that is missing, of another shape or not finite, or that the architecture
+// has no use for (which means that the architecture is not what the file holds).
 Weights LoadWeights(const Architecture& architecture, const TensorSource& source,
                     const WeightOptions& options);
 
 class GgufFile;
-// The source over a GGUF file, which must outlive it.
+class SafetensorsModel;
+// The sources over a GGUF file and over the files of a Hugging Face directory, which must outlive
+// them. Pages of the files are given back to the system as soon as they have been read.
 std::unique_ptr<TensorSource> OpenGgufTensors(const GgufFile& file,
                                               const Architecture& architecture);
+std::unique_ptr<TensorSource> OpenSafetensorsTensors(const SafetensorsModel& model,
+                                                     const Architecture& architecture);
 
 }  // namespace extrospect
