@@ -59,25 +59,36 @@ void Multiply(const float* a, int64_t lda, const float* b, int64_t ldb, float* c
 // `scores` has room for whole lane groups, counted from its start.
 EXTROSPECT_KERNEL void SoftmaxRow(float* scores, int64_t begin, int64_t end, int64_t width,
                                   float softcap) {
-  // Lane groups that hold [begin, end). They may reach into keys that are hidden or only padding;
-  // what is computed there is overwritten below.
+  // Lane groups that hold [begin, end). They may reach into keys that are hidden or only padding.
   const int64_t first = begin / kLanes * kLanes;
+  const int64_t last = RoundUp(end, kLanes);
   if (softcap > 0) {
     for (int64_t i = first; i < end; i += kLanes) {
       simd::Store(scores + i, softcap * simd::Tanh(simd::Load(scores + i) / softcap));
     }
   }
-  float max = -std::numeric_limits<float>::infinity();
-  for (int64_t i = begin; i < end; ++i) max = std::max(max, scores[i]);
-  for (int64_t i = first; i < end; i += kLanes) {
-    simd::Store(scores + i, simd::Exp(simd::Load(scores + i) - max));
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  std::fill(scores + first, scores + begin, kHidden);
+  std::fill(scores + end, scores + last, kHidden);
+  Floats max = simd::Load(scores + first);
+  for (int64_t i = first + kLanes; i < last; i += kLanes) {
+    max = simd::Max(max, simd::Load(scores + i));
   }
-  float sum = 0;
-  for (int64_t i = begin; i < end; ++i) sum += scores[i];
-  const float scale = 1.0f / sum;
-  for (int64_t i = 0; i < begin; ++i) scores[i] = 0.0f;
-  for (int64_t i = begin; i < end; ++i) scores[i] *= scale;
-  for (int64_t i = end; i < width; ++i) scores[i] = 0.0f;
+  float top = max[0];
+  for (int64_t i = 1; i < kLanes; ++i) top = std::max(top, max[i]);
+  // Exp never quite reaches zero, so a hidden key adds 1e-38 to the sum; its own share is zero.
+  Floats sum = {};
+  for (int64_t i = first; i < last; i += kLanes) {
+    const Floats e = simd::Exp(simd::Load(scores + i) - top);
+    sum += e;
+    simd::Store(scores + i, e);
+  }
+  const float scale = 1.0f / simd::Sum(sum);
+  for (int64_t i = first; i < last; i += kLanes) {
+    simd::Store(scores + i, simd::Load(scores + i) * scale);
+  }
+  std::fill(scores, scores + begin, 0.0f);
+  std::fill(scores + end, scores + std::max(width, last), 0.0f);
 }
 
 // transposed[d][first + i] = row i of `keys` at d.
