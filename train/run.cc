@@ -1,0 +1,167 @@
+#include "train/run.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/version.h"
+#include "decode/load.h"
+#include "train/judge.h"
+
+namespace extrospect {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kSplits[] = {"train", "dev", "test", "unseen"};
+
+at::Tensor Select(const at::Tensor& all, const RowSet& rows, const std::string& split) {
+  return all.index_select(0, rows.Indices(split).to(all.device()));
+}
+
+// Mean absolute error and Pearson correlation of valence or arousal with the true word's.
+ordered_json AffectFigures(const at::Tensor& read, const std::vector<double>& truth) {
+  const auto n = static_cast<int64_t>(truth.size());
+  const at::Tensor wanted = at::tensor(truth, at::TensorOptions(at::kDouble).device(at::kCPU));
+  const at::Tensor found = read.to(at::kDouble);
+  const at::Tensor a = found - found.mean(), b = wanted - wanted.mean();
+  const double spread = std::sqrt((a * a).sum().item<double>() * (b * b).sum().item<double>());
+  return {{"mae", n == 0 ? 0.0 : (found - wanted).abs().mean().item<double>()},
+          {"correlation", spread > 0 ? (a * b).sum().item<double>() / spread : 0.0}};
+}
+
+}  // namespace
+
+at::Tensor TrainingData::Rows(const std::string& split) const {
+  return Select(rows.rows, rows, split);
+}
+at::Tensor TrainingData::Labels(const std::string& split) const {
+  return Select(rows.label, rows, split);
+}
+at::Tensor TrainingData::Targets(const std::string& split) const {
+  return Select(rows.targets, rows, split);
+}
+std::vector<std::string> TrainingData::Holders(const std::string& split) const {
+  std::vector<std::string> holders;
+  const auto found = rows.split.find(split);
+  if (found == rows.split.end()) return holders;
+  for (const int64_t row : found->second) {
+    holders.push_back(transcripts->examples()[rows.example[row]].holder);
+  }
+  return holders;
+}
+
+void Calibrate(DecoderInfo& info, const at::Tensor& dev_logits, const TrainingData& data,
+               const Config& config, MetricsLog& log) {
+  const at::Tensor targets = data.Targets("dev"), label = data.Labels("dev");
+  info.temperature = FitTemperature(dev_logits, targets);
+  const at::Tensor before = at::log_softmax(dev_logits, 1);
+  const at::Tensor after = at::log_softmax(dev_logits / info.temperature, 1);
+  const Abstention abstention =
+      FitAbstention(after, label, info.lexicon.nothing(), config.Number("max_false_alarms"));
+  info.abstain_below = abstention.below;
+  log.Add({{"event", "calibration"},
+           {"temperature", info.temperature},
+           {"ece_before", CalibrationError(before, label)},
+           {"ece_after", CalibrationError(after, label)},
+           {"abstain_below", abstention.below},
+           {"dev_false_alarms", abstention.false_alarms},
+           {"dev_hits", abstention.hits}});
+}
+
+ordered_json Figures(const Decoder& decoder, const TrainingData& data) {
+  const Lexicon& lexicon = data.lexicon();
+  ordered_json figures = ordered_json::object();
+  for (const char* const split : kSplits) {
+    const at::Tensor rows = data.Rows(split);
+    const int64_t n = rows.size(0);
+    if (n == 0) continue;
+    const Scores scores = decoder.Read(rows, data.Holders(split));
+    const at::Tensor label = data.Labels(split).to(at::kCPU);
+    ordered_json figure =
+        Judge(lexicon, scores.log_p, label, data.Targets(split).to(at::kCPU)).ToJson();
+    figure["ece"] = CalibrationError(scores.log_p, label);
+    int64_t neutral = 0, alarms = 0, hits = 0;
+    std::vector<double> valence, arousal;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t truth = label.const_data_ptr<int64_t>()[i];
+      const bool felt =
+          !Abstains(decoder.info(), scores.log_p.const_data_ptr<float>() + i * lexicon.size());
+      const bool is_neutral = truth == lexicon.nothing();
+      neutral += is_neutral;
+      alarms += is_neutral && felt;
+      hits += !is_neutral && felt;
+      valence.push_back(lexicon[truth].valence);
+      arousal.push_back(lexicon[truth].arousal);
+    }
+    if (neutral > 0) {
+      figure["false_alarms"] = static_cast<double>(alarms) / static_cast<double>(neutral);
+    }
+    if (neutral < n) figure["hits"] = static_cast<double>(hits) / static_cast<double>(n - neutral);
+    if (data.transcripts->has_affect()) {
+      figure["valence"] = AffectFigures(scores.valence, valence);
+      figure["arousal"] = AffectFigures(scores.arousal, arousal);
+    }
+    figures[split] = figure;
+  }
+  return figures;
+}
+
+ordered_json Train(const TrainingRun& run) {
+  const ActivationReader reader(run.activations);
+  LabelOptions labels;
+  labels.lexicon = run.config.Text("lexicon");
+  labels.targets = run.targets;
+  labels.limit = run.config.Integer("limit");
+  const LabelledTranscripts transcripts(reader, labels);
+  if (run.progress != nullptr && !transcripts.note().empty()) {
+    std::fprintf(run.progress, "%s\n", transcripts.note().c_str());
+  }
+  std::error_code failed;
+  std::filesystem::create_directories(run.output, failed);
+  if (failed) throw Error("cannot make the folder").At(run.output.string()).Found(failed.message());
+
+  MetricsLog log(run.output);
+  TrainingData data;
+  data.transcripts = &transcripts;
+  data.choice = ChooseRows(reader, transcripts, run.config, run.device, log, run.progress);
+  data.rows = LoadRowSet(reader, transcripts, data.choice.hooks, data.choice.selection,
+                         data.choice.pool, run.device);
+  const ActivationOrigin& origin = reader.origin();
+  DecoderInfo& info = data.info;
+  info.kind = run.kind;
+  info.name = run.output.filename().string();
+  info.model_name = origin.model_name;
+  info.model_sha256 = origin.model_sha256;
+  info.architecture = origin.architecture;
+  info.tokenizer_sha256 = origin.tokenizer_sha256;
+  info.chat_template_sha256 = origin.chat_template_sha256;
+  info.n_layers = origin.n_layers;
+  info.d_model = origin.d_model;
+  info.hooks = data.choice.hooks;
+  info.selection = data.choice.selection;
+  info.pool = data.choice.pool;
+  info.lexicon = transcripts.lexicon();
+  info.training_config = run.config.Resolved().dump();
+  info.training_data_sha256 = transcripts.Sha256();
+  info.created_by = kProgramVersion;
+  data.fingerprint = Sha256Hex(run.kind + info.training_config + info.training_data_sha256);
+
+  ordered_json body = ordered_json::object();
+  std::unique_ptr<Decoder> decoder;
+  if (run.kind == "probe") decoder = TrainProbe(run, data, log, body);
+  if (decoder == nullptr) throw UsageError("unknown kind of decoder").Found(run.kind);
+  const ordered_json figures = Figures(*decoder, data);
+  ordered_json result = {{"event", "result"}, {"hooks", info.hooks}, {"selection", info.selection}};
+  for (const auto& [split, figure] : figures.items()) result[split] = figure;
+  log.Add(result);
+  log.Flush();
+  WriteDecoderJson(run.output, decoder->info(), body);
+  std::filesystem::remove(run.output / "checkpoint.safetensors", failed);
+  return figures;
+}
+
+}  // namespace extrospect

@@ -1,0 +1,66 @@
+// What every kind's training has in common: its inputs, and the end: calibration, figures, files.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/config.h"
+#include "decode/decoder.h"
+#include "train/dataset.h"
+#include "train/metrics_log.h"
+#include "train/sweep.h"
+
+namespace extrospect {
+
+struct TrainingRun {
+  std::string kind;
+  std::filesystem::path activations, targets, output;  // targets may be empty
+  Config config;
+  at::Device device = at::kCPU;
+  bool resume = false;
+  std::FILE* progress = nullptr;  // null: silent
+};
+
+// Trains a decoder of run.kind and writes its folder, decoder.json last. Returns the figures by
+// split ("dev", "test", …), as they stand in metrics.jsonl under the event "result". Throws Error;
+// see RunTraining for interruption.
+nlohmann::ordered_json Train(const TrainingRun& run);
+
+// --- for the kinds -------------------------------------------------------------------------------
+
+// Everything that is loaded before a kind begins.
+struct TrainingData {
+  const LabelledTranscripts* transcripts = nullptr;
+  RowChoice choice;
+  RowSet rows;
+  DecoderInfo info;         // complete but for what is learned
+  std::string fingerprint;  // of configuration and data, for checkpoints
+
+  const Lexicon& lexicon() const { return transcripts->lexicon(); }
+  // Rows, labels and targets of a split.
+  at::Tensor Rows(const std::string& split) const;
+  at::Tensor Labels(const std::string& split) const;
+  at::Tensor Targets(const std::string& split) const;
+  // Whose feeling each row of a split is about.
+  std::vector<std::string> Holders(const std::string& split) const;
+};
+
+// Sets temperature and abstention in `info` by logits [n, classes] on dev, and logs them (event
+// "calibration").
+void Calibrate(DecoderInfo& info, const at::Tensor& dev_logits, const TrainingData& data,
+               const Config& config, MetricsLog& log);
+
+// Figures of a finished decoder on every split.
+nlohmann::ordered_json Figures(const Decoder& decoder, const TrainingData& data);
+
+// Kinds: write weights and whatever else they need into the folder and return it as it will be
+// loaded; `body` is their part of decoder.json.
+std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& data, MetricsLog& log,
+                                    nlohmann::ordered_json& body);
+
+}  // namespace extrospect
