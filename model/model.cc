@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "model/gguf.h"
 #include "model/gguf_tokenizer.h"
+#include "model/safetensors.h"
 
 namespace extrospect {
 namespace {
@@ -17,17 +21,99 @@ namespace {
 constexpr std::array kTurnEnds = {"<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|endoftext|>",
                                   "</s>"};
 
-std::vector<int32_t> StopTokens(const Tokenizer& tokenizer) {
+constexpr size_t kMaxGenerationConfigBytes = 1'000'000;
+
+// What generation_config.json, if there is one, says ends a text.
+std::vector<int32_t> ConfiguredStops(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "generation_config.json";
+  std::vector<int32_t> stops;
+  if (!std::filesystem::exists(path)) return stops;
+  const auto config = nlohmann::json::parse(ReadFile(path, kMaxGenerationConfigBytes), nullptr,
+                                            /*allow_exceptions=*/false);
+  if (!config.is_object() || !config.contains("eos_token_id")) return stops;
+  const nlohmann::json& eos = config["eos_token_id"];
+  for (const nlohmann::json& id : eos.is_array() ? eos : nlohmann::json::array({eos})) {
+    if (id.is_number_unsigned() && id <= INT32_MAX) stops.push_back(id.get<int32_t>());
+  }
+  return stops;
+}
+
+std::vector<int32_t> StopTokens(const Tokenizer& tokenizer, const std::vector<int32_t>& given) {
   std::vector<int32_t> stops;
   const auto add = [&](std::optional<int32_t> id) {
     if (id && std::find(stops.begin(), stops.end(), *id) == stops.end()) stops.push_back(*id);
   };
   add(tokenizer.eos_id());
+  for (const int32_t id : given) {
+    if (id < tokenizer.vocab_size()) add(id);
+  }
   for (const char* const text : kTurnEnds) {
     const auto id = tokenizer.FindToken(text);
     if (id && tokenizer.is_special(*id)) add(id);
   }
   return stops;
+}
+
+// Special tokens may lie beyond the embeddings: the text models of Gemma 3 share the tokenizer of
+// the multimodal ones, whose image token they do not have.
+void CheckVocabulary(const Tokenizer& tokenizer, int64_t vocab_size,
+                     const std::filesystem::path& path) {
+  for (int64_t id = vocab_size; id < tokenizer.vocab_size(); ++id) {
+    if (tokenizer.is_special(static_cast<int32_t>(id))) continue;
+    throw Error("the tokenizer has more tokens than the model has embeddings")
+        .At(path.string())
+        .Expected("at most " + std::to_string(vocab_size))
+        .Found(std::to_string(tokenizer.vocab_size()));
+  }
+}
+
+void Finish(LanguageModel& model, const std::vector<int32_t>& stops) {
+  CheckVocabulary(*model.tokenizer, model.architecture.vocab_size, model.path);
+  if (model.chat_template) {
+    model.chat_template_sha256 = Sha256Hex(model.chat_template->source());
+  }
+  model.stop_tokens = StopTokens(*model.tokenizer, stops);
+}
+
+void LoadGgufModel(LanguageModel& model, const std::optional<WeightOptions>& weights) {
+  const GgufFile file(model.path);
+  model.name = file.FindString("general.name").value_or(model.path.stem().string());
+  model.sha256 = Sha256HexOfFile(model.path);
+  model.files = {{model.path.filename().string(), model.sha256}};
+  model.architecture = ArchitectureFromGguf(file);
+  model.tokenizer = LoadTokenizerFromGguf(file);
+  model.chat_template = LoadChatTemplateFromGguf(file);
+  Finish(model, {});
+  if (weights) {
+    model.transformer = std::make_unique<Transformer>(
+        model.architecture,
+        LoadWeights(model.architecture, *OpenGgufTensors(file, model.architecture), *weights));
+  }
+}
+
+void LoadDirectoryModel(LanguageModel& model, const std::optional<WeightOptions>& weights) {
+  model.name = std::filesystem::weakly_canonical(model.path).filename().string();
+  model.architecture = ArchitectureFromDirectory(model.path);
+  const SafetensorsModel tensors(model.path);
+  std::vector<std::filesystem::path> paths = {model.path / "config.json"};
+  for (const SafetensorsFile& file : tensors.files()) paths.emplace_back(file.name());
+  for (const std::filesystem::path& path : paths) {
+    model.files.push_back({path.filename().string(), Sha256HexOfFile(path)});
+  }
+  std::sort(model.files.begin(), model.files.end(),
+            [](const ModelFile& a, const ModelFile& b) { return a.name < b.name; });
+  std::string lines;
+  for (const ModelFile& file : model.files) lines += file.sha256 + "  " + file.name + "\n";
+  model.sha256 = Sha256Hex(lines);
+  model.tokenizer = LoadTokenizerFromDirectory(model.path);
+  model.chat_template = LoadChatTemplateFromDirectory(model.path);
+  Finish(model, ConfiguredStops(model.path));
+  if (weights) {
+    model.transformer = std::make_unique<Transformer>(
+        model.architecture,
+        LoadWeights(model.architecture, *OpenSafetensorsTensors(tensors, model.architecture),
+                    *weights));
+  }
 }
 
 }  // namespace
@@ -37,31 +123,15 @@ LanguageModel LoadModel(const std::filesystem::path& path,
   if (!std::filesystem::exists(path)) {
     throw Error("the model was not found")
         .At(path.string())
-        .Expected("a .gguf file")
+        .Expected("a .gguf file or a Hugging Face directory")
         .Hint("tools/fetch_model gets the default model and prints its path");
   }
-  const GgufFile file(path);
   LanguageModel model;
   model.path = path;
-  model.name = file.FindString("general.name").value_or(path.stem().string());
-  model.sha256 = Sha256HexOfFile(path);
-  model.architecture = ArchitectureFromGguf(file);
-  model.tokenizer = LoadTokenizerFromGguf(file);
-  if (model.tokenizer->vocab_size() > model.architecture.vocab_size) {
-    throw Error("the tokenizer has more tokens than the model has embeddings")
-        .At(path.string())
-        .Expected("at most " + std::to_string(model.architecture.vocab_size))
-        .Found(std::to_string(model.tokenizer->vocab_size()));
-  }
-  model.chat_template = LoadChatTemplateFromGguf(file);
-  if (model.chat_template) {
-    model.chat_template_sha256 = Sha256Hex(model.chat_template->source());
-  }
-  model.stop_tokens = StopTokens(*model.tokenizer);
-  if (weights) {
-    model.transformer = std::make_unique<Transformer>(
-        model.architecture,
-        LoadWeights(model.architecture, *OpenGgufTensors(file, model.architecture), *weights));
+  if (std::filesystem::is_directory(path)) {
+    LoadDirectoryModel(model, weights);
+  } else {
+    LoadGgufModel(model, weights);
   }
   return model;
 }

@@ -15,20 +15,29 @@
 
 namespace extrospect {
 
+// One of the files that decide what a model computes.
+struct ModelFile {
+  std::string name;  // without directory
+  std::string sha256;
+};
+
 struct LanguageModel {
   std::filesystem::path path;
-  std::string name;    // as the file calls itself
-  std::string sha256;  // of the file
+  std::string name;  // as the file calls itself, or the name of the directory
+  // Of a GGUF file: the file's. Of a directory: of the lines "<sha256>  <name>" of `files`.
+  std::string sha256;
+  std::vector<ModelFile> files;  // sorted by name: the GGUF file, or config.json and the weights
   Architecture architecture;
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatTemplate> chat_template;
-  std::string chat_template_sha256;  // empty without a template
-  std::vector<int32_t> stop_tokens;  // end of text and end of turn
+  std::string chat_template_sha256;          // empty without a template
+  std::vector<int32_t> stop_tokens;          // end of text and end of turn
   std::unique_ptr<Transformer> transformer;  // null if the weights were not asked for
 };
 
-// Loads a `.gguf` file. Throws Error naming the file and what is wrong with it.
-// Without `weights`, everything but the transformer.
+// Loads a `.gguf` file or a Hugging Face directory (config.json, *.safetensors, and the tokenizer's
+// files). Throws Error naming the file and what is wrong with it. Without `weights`, everything but
+// the transformer.
 LanguageModel LoadModel(const std::filesystem::path& path,
                         const std::optional<WeightOptions>& weights);
 
