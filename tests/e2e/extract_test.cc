@@ -24,10 +24,13 @@ class ExtractTest : public testing::Test {
  protected:
   void SetUp() override {
     if (std::getenv("EXTROSPECT_TEST_MODEL") == nullptr) GTEST_SKIP() << "no model";
-    directory_ = std::filesystem::path(testing::TempDir()) / "extract_test";
+    directory_ = std::filesystem::path(testing::TempDir()) /
+                 ("extract_test_" + std::to_string(::getpid()));
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
   }
+
+  void TearDown() override { std::filesystem::remove_all(directory_); }
 
   std::string PathOf(const char* name) const { return (directory_ / name).string(); }
 
