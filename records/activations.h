@@ -1,10 +1,9 @@
 // activations.h5: residual-stream rows of many transcripts, one dataset a hook.
 //
-//   /            attributes: format="extrospect.activations", format_version=1, complete (0 or 1), …
-//   /activations/<hook>        [rows, d_model]  float32, bfloat16 or float16
-//   /rows/transcript           uint32, index into /transcripts
-//   /rows/position             uint32, token position (the last token's, of a pooled span)
-//   /rows/first_position       uint32, of pooled spans only
+//   /            attributes: format="extrospect.activations", format_version=1, complete (0 or 1),
+//   … /activations/<hook>        [rows, d_model]  float32, bfloat16 or float16 /rows/transcript
+//   uint32, index into /transcripts /rows/position             uint32, token position (the last
+//   token's, of a pooled span) /rows/first_position       uint32, of pooled spans only
 //   /rows/token_id             int32
 //   /rows/selection            uint8, index into the config's "tokens", where those are several
 //   /transcripts/id, json      UTF-8;  /transcripts/first_row, n_rows, n_tokens
@@ -104,7 +103,8 @@ class ActivationReader {
   bool HasHook(const std::string& hook) const;
 
   // Rows [first_row, first_row + count) of a hook as float32, [count, d_model].
-  void Read(const std::string& hook, uint64_t first_row, uint64_t count, std::span<float> out) const;
+  void Read(const std::string& hook, uint64_t first_row, uint64_t count,
+            std::span<float> out) const;
 
  private:
   struct Impl;

@@ -120,8 +120,8 @@ void ActivationReader::Impl::ReadHookNames() {
   H5G_info_t info;
   hdf5::Check(H5Gget_info(group, &info), "read /activations", path.string());
   for (hsize_t i = 0; i < info.nlinks; ++i) {
-    const ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0,
-                                              H5P_DEFAULT);
+    const ssize_t length =
+        H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
     if (length <= 0) throw Damaged(path.string(), "a dataset without a name");
     std::string name(length, '\0');
     H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), length + 1,
@@ -221,8 +221,8 @@ void ActivationReader::Read(const std::string& hook, uint64_t first_row, uint64_
   if (first_row + count > impl_->layout.n_rows() || out.size() != count * d_model) {
     throw Error("rows outside the activation file were asked for").At(where);
   }
-  const hdf5::Handle dataset(
-      H5Dopen2(impl_->file, ("/activations/" + hook).c_str(), H5P_DEFAULT), "open dataset", where);
+  const hdf5::Handle dataset(H5Dopen2(impl_->file, ("/activations/" + hook).c_str(), H5P_DEFAULT),
+                             "open dataset", where);
   const hdf5::Handle stored(H5Dget_type(dataset), "read activations", where);
   const hdf5::Handle bfloat16 = hdf5::BFloat16Type();
   // bfloat16 is widened here: HDF5's own conversion of a type that it does not know is slow.
@@ -232,7 +232,8 @@ void ActivationReader::Read(const std::string& hook, uint64_t first_row, uint64_
     const uint64_t rows = std::min(kReadRows, count - done);
     const std::vector<hsize_t> sizes = {rows, d_model};
     const hdf5::Handle selected = hdf5::SelectRows(dataset, first_row + done, rows, where);
-    const hdf5::Handle memory(H5Screate_simple(2, sizes.data(), nullptr), "make a dataspace", where);
+    const hdf5::Handle memory(H5Screate_simple(2, sizes.data(), nullptr), "make a dataspace",
+                              where);
     float* const to = out.data() + done * d_model;
     if (widen) {
       halves.resize(rows * d_model);

@@ -136,8 +136,8 @@ void ActivationWriter::Impl::Create(const ActivationOrigin& origin, const Activa
 
 void ActivationWriter::Impl::Open(const ActivationOrigin& origin, const ActivationLayout& layout,
                                   const std::vector<std::string>& hooks) {
-  file = hdf5::Handle(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), "open activation file",
-                      path);
+  file =
+      hdf5::Handle(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), "open activation file", path);
   const auto refuse = [this](const std::string& what, const std::string& expected,
                              const std::string& found) {
     return Error("the file to resume belongs to another run: " + what + " differs")
@@ -146,11 +146,11 @@ void ActivationWriter::Impl::Open(const ActivationOrigin& origin, const Activati
         .Found(found)
         .Hint("run with the same flags as before, or without --resume to start over");
   };
-  for (const auto& [name, value] : {std::pair<const char*, const std::string*>{
-                                        "model_sha256", &origin.model_sha256},
-                                    {"tokenizer_sha256", &origin.tokenizer_sha256},
-                                    {"chat_template_sha256", &origin.chat_template_sha256},
-                                    {"config", &origin.config}}) {
+  for (const auto& [name, value] :
+       {std::pair<const char*, const std::string*>{"model_sha256", &origin.model_sha256},
+        {"tokenizer_sha256", &origin.tokenizer_sha256},
+        {"chat_template_sha256", &origin.chat_template_sha256},
+        {"config", &origin.config}}) {
     const std::string found = hdf5::ReadStringAttribute(file, name, path);
     if (found != *value) throw refuse(name, *value, found);
   }
@@ -166,8 +166,8 @@ void ActivationWriter::Impl::Open(const ActivationOrigin& origin, const Activati
   }
 }
 
-ActivationWriter::ActivationWriter(const std::filesystem::path& path, const ActivationOrigin& origin,
-                                   const ActivationLayout& layout,
+ActivationWriter::ActivationWriter(const std::filesystem::path& path,
+                                   const ActivationOrigin& origin, const ActivationLayout& layout,
                                    const std::vector<std::string>& hooks, StoreType store,
                                    bool resume)
     : impl_(std::make_unique<Impl>()) {
@@ -198,8 +198,8 @@ ActivationWriter::ActivationWriter(const std::filesystem::path& path, const Acti
   }
   done_.assign(layout.transcripts.size(), complete_ ? 1 : 0);
   if (complete_) return;
-  impl_->done = hdf5::Handle(H5Dopen2(impl_->file, "/transcripts/done", access), "open dataset done",
-                             impl_->path);
+  impl_->done = hdf5::Handle(H5Dopen2(impl_->file, "/transcripts/done", access),
+                             "open dataset done", impl_->path);
   if (!done_.empty()) {
     hdf5::Check(H5Dread(impl_->done, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, done_.data()),
                 "read dataset done", impl_->path);

@@ -120,8 +120,8 @@ bool HasAttribute(hid_t object, const std::string& name) {
 }
 
 std::string ReadStringAttribute(hid_t object, const std::string& name, const std::string& where) {
-  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), "read attribute '" + name + "'",
-                         where);
+  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT),
+                         "read attribute '" + name + "'", where);
   const Handle stored(H5Aget_type(attribute), "read attribute '" + name + "'", where);
   if (H5Tget_class(stored) != H5T_STRING) {
     throw Error("cannot read attribute '" + name + "'").At(where).Expected("a string");
@@ -141,8 +141,8 @@ std::string ReadStringAttribute(hid_t object, const std::string& name, const std
 }
 
 int64_t ReadIntAttribute(hid_t object, const std::string& name, const std::string& where) {
-  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), "read attribute '" + name + "'",
-                         where);
+  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT),
+                         "read attribute '" + name + "'", where);
   const Handle stored(H5Aget_type(attribute), "read attribute '" + name + "'", where);
   if (H5Tget_class(stored) != H5T_INTEGER && H5Tget_class(stored) != H5T_ENUM) {
     throw Error("cannot read attribute '" + name + "'").At(where).Expected("an integer");

@@ -14,7 +14,8 @@ namespace {
 using nlohmann::json;
 
 Error BadLine(const std::string& where, const std::string& field) {
-  return Error("cannot read transcript").At(where + (field.empty() ? "" : ", field '" + field + "'"));
+  return Error("cannot read transcript")
+      .At(where + (field.empty() ? "" : ", field '" + field + "'"));
 }
 
 const char* TypeName(const json& value) { return value.type_name(); }
@@ -57,7 +58,8 @@ std::vector<ChatMessage> ParseMessages(const json& list, const std::string& name
       throw BadLine(where, field).Expected("an object").Found(TypeName(list[i]));
     }
     ChatMessage message;
-    message.role = RoleFromShareGpt(RequireString(list[i], role_key, where, field + "." + role_key));
+    message.role =
+        RoleFromShareGpt(RequireString(list[i], role_key, where, field + "." + role_key));
     message.content = RequireString(list[i], content_key, where, field + "." + content_key);
     if (message.role.empty()) {
       throw BadLine(where, field + "." + role_key).Expected("a role").Found("an empty string");
@@ -116,8 +118,7 @@ Transcript ParseTranscript(std::string_view line, const std::string& where,
   transcript.json = line;
   const bool share_gpt = object.contains("conversations");
   if (object.contains("messages")) {
-    transcript.messages =
-        ParseMessages(object["messages"], "messages", "role", "content", where);
+    transcript.messages = ParseMessages(object["messages"], "messages", "role", "content", where);
   } else if (share_gpt) {
     transcript.messages =
         ParseMessages(object["conversations"], "conversations", "from", "value", where);
