@@ -10,6 +10,8 @@
 #include "base/interrupt.h"
 #include "base/version.h"
 #include "extract/command.h"
+#include "model/command.h"
+#include "train/command.h"
 
 namespace {
 
@@ -20,7 +22,9 @@ int Run(int argc, char** argv) {
                "extrospect");
   app.set_version_flag("--version", extrospect::kProgramVersion);
   app.require_subcommand(1);
+  extrospect::AddModelCommand(app);
   extrospect::AddExtractCommand(app);
+  extrospect::AddTrainCommand(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
