@@ -7,13 +7,15 @@
 #include "base/error.h"
 #include "model/quote.h"
 #include "model/tokenizer/byte_level.h"
+#include "model/tokenizer/character_pairs.h"
 #include "model/tokenizer/utf8.h"
 #include "model/tokenizer/word_cache.h"
 
 namespace extrospect {
 namespace {
 
-constexpr int32_t kMaxId = 1 << 24;
+// Tables by id are allocated for what a file says; twice the largest vocabularies there are.
+constexpr int32_t kMaxId = (1 << 21) - 1;
 // Words up to this many symbols are merged by looking for the best pair again and again, which for
 // so few is faster than a queue.
 constexpr size_t kFewSymbols = 48;
@@ -142,42 +144,30 @@ BpeModel::BpeModel(const BpeRules& rules)
     merged = left + right;
     merges_.Set(id_of(left), id_of(right), {static_cast<int32_t>(rank), id_of(merged)});
   }
-  if (!byte_level_) FindUnjoinable(rules);
+  if (!byte_level_) FindJoined(rules);
 }
 
 BpeModel::~BpeModel() = default;
 
-void BpeModel::FindUnjoinable(const BpeRules& rules) {
+void BpeModel::FindJoined(const BpeRules& rules) {
   // An unknown character next to another may be fused with it, and one without any token leaves no
   // trace: cutting there would need more care than it is worth.
   const bool all_bytes = std::find(byte_ids_.begin(), byte_ids_.end(), -1) == byte_ids_.end();
   if (!byte_fallback_ || !all_bytes) return;
 
-  joined_ascii_.assign(128 * 128 / 64, 0);
+  auto joined = std::make_unique<CharacterPairs>();
   for (const auto& [left, right] : rules.merges) {
     const auto is_byte = [&](const std::string& token) {
       return token.size() == 6 && token.starts_with("<0x");
     };
     // Byte tokens stand for characters that their letters do not show.
     if (left.empty() || right.empty() || is_byte(left) || is_byte(right) || is_byte(left + right)) {
-      joined_.clear();
       return;
     }
-    const char32_t a = CharacterBefore(left, left.size()), b = FirstCharacter(right);
-    if (a < 128 && b < 128) {
-      joined_ascii_[(a * 128 + b) / 64] |= uint64_t{1} << b % 64;
-    } else {
-      joined_.push_back(Pair(a, b));
-    }
+    joined->Add(CharacterBefore(left, left.size()), FirstCharacter(right));
   }
-  std::sort(joined_.begin(), joined_.end());
-  joined_.erase(std::unique(joined_.begin(), joined_.end()), joined_.end());
-  cut_long_words_ = true;
-}
-
-bool BpeModel::MayJoin(char32_t left, char32_t right) const {
-  if (left < 128 && right < 128) return joined_ascii_[(left * 128 + right) / 64] >> right % 64 & 1;
-  return std::binary_search(joined_.begin(), joined_.end(), Pair(left, right));
+  joined->Seal();
+  joined_ = std::move(joined);
 }
 
 int32_t BpeModel::IdOfCharacter(char32_t character) const {
@@ -328,13 +318,13 @@ void BpeModel::Encode(std::string_view word, BpeTokens* tokens) const {
       return;
     }
   }
-  if (!cut_long_words_ || word.size() <= kLongWord) return EncodeStretch(word, 0, tokens);
+  if (joined_ == nullptr || word.size() <= kLongWord) return EncodeStretch(word, 0, tokens);
   size_t begin = 0, at = 0;
   char32_t left = NextCharacter(word, &at);
   while (at < word.size()) {
     const size_t boundary = at;
     const char32_t right = NextCharacter(word, &at);
-    if (!MayJoin(left, right)) {
+    if (!joined_->Contains(left, right)) {
       EncodeStretch(word.substr(begin, boundary - begin), static_cast<uint32_t>(begin), tokens);
       begin = boundary;
     }

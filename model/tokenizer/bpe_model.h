@@ -14,6 +14,7 @@
 
 namespace extrospect {
 
+class CharacterPairs;
 class WordCache;
 
 // A vocabulary and its merges, the earlier ones going first. Tokens and merges are written as in
@@ -50,7 +51,7 @@ struct BpeTokens {
 class BpeModel {
  public:
   // Throws Error if a merge or `unknown` names a token that is not in the vocabulary, or an id is
-  // negative or beyond 2^24.
+  // negative or not below 2^21.
   explicit BpeModel(const BpeRules& rules);
   ~BpeModel();
   BpeModel(const BpeModel&) = delete;
@@ -93,8 +94,7 @@ class BpeModel {
   void EncodeStretch(std::string_view stretch, uint32_t offset, BpeTokens* tokens) const;
   void MergeFew(Symbols* symbols) const;
   void MergeMany(Symbols* symbols) const;
-  void FindUnjoinable(const BpeRules& rules);
-  bool MayJoin(char32_t left, char32_t right) const;
+  void FindJoined(const BpeRules& rules);
 
   bool byte_level_ = false;
   bool fuse_unknown_ = false;
@@ -106,11 +106,9 @@ class BpeModel {
   std::unordered_map<char32_t, int32_t> character_ids_;
   WordMap words_;  // only if ignore_merges
 
-  // Which characters some merge brings together: between any others a long word can be cut without
-  // changing what becomes of it. Empty if that is not known.
-  bool cut_long_words_ = false;
-  std::vector<uint64_t> joined_ascii_;  // 128 x 128 bits
-  std::vector<uint64_t> joined_;        // sorted pairs of characters, one of them not ASCII
+  // The characters that some merge brings together: between any others a long word is cut. Null if
+  // that would not be safe.
+  std::unique_ptr<CharacterPairs> joined_;
 
   std::unique_ptr<WordCache> cache_;
 };

@@ -176,9 +176,12 @@ class BpeTokenizer : public Tokenizer {
     for (const auto& [begin, end] : work->words.pieces) {
       work->tokens.Clear();
       model_.Encode(cut.text.substr(begin, end - begin), &work->tokens);
+      std::vector<uint32_t>& begins = work->encoding.begin;
       for (size_t i = 0; i < work->tokens.ids.size(); ++i) {
         work->encoding.ids.push_back(work->tokens.ids[i]);
-        work->encoding.begin.push_back(cut.Origin(begin + work->tokens.begin[i]));
+        // Odd vocabularies (with some of the byte tokens only) can bring tokens out of order.
+        const uint32_t origin = cut.Origin(begin + work->tokens.begin[i]);
+        begins.push_back(begins.empty() ? origin : std::max(origin, begins.back()));
       }
     }
   }

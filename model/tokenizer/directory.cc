@@ -105,12 +105,15 @@ std::unique_ptr<Tokenizer> LoadSentencePiece(const std::filesystem::path& path,
     find(config.eos, &vocabulary.eos_id);
     // The families with such files begin every text with a token, unless told otherwise.
     vocabulary.add_bos = config.add_bos.value_or(true);
-    // Properties of pieces that the model itself knows stay as they are there.
+    // Of tokens that the model itself has, only one thing is taken over: a piece that is found in
+    // any text becomes one that only rendered chats bring, if the configuration calls it special.
     std::vector<AddedToken> added;
     for (const AddedToken& token : config.added_tokens) {
       const size_t id = static_cast<size_t>(token.id);
       if (id >= vocabulary.pieces.size() || vocabulary.pieces[id].text != token.content) {
         added.push_back(token);
+      } else if (token.special && vocabulary.pieces[id].type == TokenType::kUserDefined) {
+        vocabulary.pieces[id].type = TokenType::kControl;
       }
     }
     return MakeSentencePieceTokenizer(std::move(vocabulary), added);

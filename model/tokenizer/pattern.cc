@@ -17,6 +17,7 @@ namespace {
 // megabyte of blanks needs about a million steps with the patterns in use.
 constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kHeapLimitKib = 256 * 1024;
+constexpr size_t kMaxExpressionBytes = 64 * 1024;
 constexpr size_t kMessageBytes = 1000;
 
 template <auto kFree>
@@ -93,6 +94,7 @@ Pattern Pattern::Regex(std::string_view expression) {
   pattern.regex_->context.reset(pcre2_match_context_create(nullptr));
   if (!compile_context || !pattern.regex_->context) throw Error("out of memory");
   pcre2_set_newline(compile_context.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_max_pattern_length(compile_context.get(), kMaxExpressionBytes);
 
   int error = 0;
   PCRE2_SIZE error_at = 0;

@@ -9,14 +9,17 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "model/quote.h"
+#include "model/tokenizer/character_pairs.h"
 #include "model/tokenizer/token_decoder.h"
 #include "model/tokenizer/utf8.h"
+#include "model/tokenizer/word_cache.h"
 
 namespace extrospect {
 namespace {
 
 constexpr std::string_view kSpaceSign = "\u2581";
 constexpr size_t kMaxBytes = size_t{1} << 27;
+constexpr int32_t kMaxIds = 1 << 21;
 
 void Check(const sentencepiece::util::Status& status, const char* what) {
   if (!status.ok()) throw Error(what).Found(status.ToString());
@@ -35,10 +38,20 @@ void MendPieces(std::vector<SentencePieceVocabulary::Piece>* pieces) {
   }
 }
 
+// The character at text[*at], a space as the sign that stands for it in pieces.
+char32_t NextNormalized(std::string_view text, size_t* at) {
+  const char32_t character = NextCharacter(text, at);
+  return character == ' ' ? 0x2581 : character;
+}
+
 class SentencePieceTokenizer : public Tokenizer {
  public:
   SentencePieceTokenizer(SentencePieceVocabulary vocabulary, const std::vector<AddedToken>& added) {
     MendPieces(&vocabulary.pieces);
+    FindJoined(vocabulary);
+    prefix_ = joined_ != nullptr && vocabulary.add_dummy_prefix;
+    strips_leading_space_ = vocabulary.add_dummy_prefix && !vocabulary.treat_whitespace_as_suffix;
+    if (prefix_) vocabulary.add_dummy_prefix = false;  // the part in front gets it here
     const std::string model = SerializeSentencePieceModel(vocabulary);
     Check(processor_.LoadFromSerializedProto(model), "cannot use a SentencePiece model");
 
@@ -52,6 +65,12 @@ class SentencePieceTokenizer : public Tokenizer {
     }
     std::string properties;
     for (const AddedToken& token : added) {
+      if (token.id < 0 || token.id >= kMaxIds) {
+        throw Error("cannot use an added token")
+            .At(Quote(token.content))
+            .Expected("an id below " + std::to_string(kMaxIds))
+            .Found(std::to_string(token.id));
+      }
       SetToken(static_cast<size_t>(token.id), token.content, token.special, false);
       AddToken(token);
       properties += std::to_string(token.id) + " " + std::to_string(token.content.size()) + " " +
@@ -60,11 +79,11 @@ class SentencePieceTokenizer : public Tokenizer {
                     (token.rstrip ? " right" : "") + "\n";
     }
     sha256_ = Sha256Hex("extrospect SentencePiece tokenizer 1\n" + std::to_string(model.size()) +
-                        "\n" + model + properties + (vocabulary.add_bos ? "bos" : ""));
+                        "\n" + model + properties + (prefix_ ? "prefix" : "") +
+                        (vocabulary.add_bos ? "bos" : ""));
     bos_id_ = Checked(vocabulary.bos_id);
     eos_id_ = Checked(vocabulary.eos_id);
     add_bos_ = vocabulary.add_bos && bos_id_.has_value();
-    strips_leading_space_ = vocabulary.add_dummy_prefix && !vocabulary.treat_whitespace_as_suffix;
   }
 
   Encoding Encode(std::string_view text, bool parse_special) const override;
@@ -120,6 +139,8 @@ class SentencePieceTokenizer : public Tokenizer {
     return id.has_value() && Exists(*id) ? id : std::nullopt;
   }
 
+  void FindJoined(const SentencePieceVocabulary& vocabulary);
+  void EncodePart(std::string_view part, uint32_t offset, Encoding* encoding) const;
   void EncodeText(std::string_view text, size_t offset, Encoding* encoding) const;
 
   sentencepiece::SentencePieceProcessor processor_;
@@ -127,21 +148,76 @@ class SentencePieceTokenizer : public Tokenizer {
   std::vector<int32_t> added_ids_;  // by the matcher's numbers
   std::vector<Token> tokens_;       // by id
   std::string sha256_;
+
+  // The characters that stand side by side in some piece: between any others text is cut into
+  // parts, which are mostly short and known from before. Null if that would not be safe.
+  std::unique_ptr<CharacterPairs> joined_;
+  bool prefix_ = false;  // whether a space is put in front of the first part
+  mutable WordCache cache_;
 };
 
-void SentencePieceTokenizer::EncodeText(std::string_view text, size_t offset,
+void SentencePieceTokenizer::FindJoined(const SentencePieceVocabulary& vocabulary) {
+  // Elsewhere parts far from each other do make a difference: unigram models weigh a text as a
+  // whole, and unknown characters are united.
+  if (vocabulary.algorithm != SentencePieceVocabulary::Algorithm::kBpe ||
+      !vocabulary.byte_fallback || vocabulary.remove_extra_whitespaces ||
+      !vocabulary.escape_whitespaces || vocabulary.treat_whitespace_as_suffix) {
+    return;
+  }
+  joined_ = std::make_unique<CharacterPairs>();
+  for (const SentencePieceVocabulary::Piece& piece : vocabulary.pieces) {
+    size_t at = 0;
+    char32_t left = NextNormalized(piece.text, &at);
+    while (at < piece.text.size()) {
+      const char32_t right = NextNormalized(piece.text, &at);
+      joined_->Add(left, right);
+      left = right;
+    }
+  }
+  joined_->Seal();
+}
+
+void SentencePieceTokenizer::EncodePart(std::string_view part, uint32_t offset,
                                         Encoding* encoding) const {
+  if (joined_ != nullptr && cache_.Find(part, offset, encoding)) return;
+  const size_t first = encoding->ids.size();
   sentencepiece::ImmutableSentencePieceText pieces;
-  Check(processor_.Encode(text, pieces.mutable_proto()), "SentencePiece cannot tokenize a text");
+  Check(processor_.Encode(part, pieces.mutable_proto()), "SentencePiece cannot tokenize a text");
   // Of the bytes of one character the library puts all at the character's beginning.
   uint32_t byte_of_character = 0;
   for (size_t i = 0; i < pieces.pieces_size(); ++i) {
     const auto piece = pieces.pieces(static_cast<int>(i));
     const int32_t id = static_cast<int32_t>(piece.id());
     encoding->ids.push_back(id);
-    encoding->begin.push_back(static_cast<uint32_t>(offset) + piece.begin() + byte_of_character);
+    encoding->begin.push_back(offset + piece.begin() + byte_of_character);
     const bool more = tokens_[static_cast<size_t>(id)].is_byte && piece.begin() == piece.end();
     byte_of_character = more ? byte_of_character + 1 : 0;
+  }
+  if (joined_ != nullptr) cache_.Put(part, offset, *encoding, first);
+}
+
+void SentencePieceTokenizer::EncodeText(std::string_view text, size_t offset,
+                                        Encoding* encoding) const {
+  if (joined_ == nullptr) return EncodePart(text, static_cast<uint32_t>(offset), encoding);
+  std::string prefixed;
+  if (prefix_) text = prefixed = " " + std::string(text);
+  const size_t first = encoding->begin.size();
+  size_t begin = 0, at = 0;
+  char32_t left = NextNormalized(text, &at);
+  while (at < text.size()) {
+    const size_t boundary = at;
+    const char32_t right = NextNormalized(text, &at);
+    if (!joined_->Contains(left, right)) {
+      EncodePart(text.substr(begin, boundary - begin), static_cast<uint32_t>(begin), encoding);
+      begin = boundary;
+    }
+    left = right;
+  }
+  EncodePart(text.substr(begin), static_cast<uint32_t>(begin), encoding);
+  const uint32_t inserted = prefix_ ? 1 : 0;
+  for (size_t i = first; i < encoding->begin.size(); ++i) {
+    uint32_t& place = encoding->begin[i];
+    place = static_cast<uint32_t>(offset) + place - std::min(place, inserted);
   }
 }
 
