@@ -1,0 +1,49 @@
+#include "eval/activation_table.h"
+
+#include <ATen/ATen.h>
+
+#include <nlohmann/json.hpp>
+
+#include "decode/activation_rows.h"
+
+namespace extrospect {
+
+std::string HardKind(const Transcript& transcript) {
+  const auto line = nlohmann::json::parse(transcript.json, nullptr, false);
+  if (!line.is_object() || !line.contains("hard") || !line["hard"].is_string()) return "";
+  return line["hard"].get<std::string>();
+}
+
+ActivationTable::ActivationTable(const std::filesystem::path& path) : reader_(path) {
+  for (const auto& record : reader_.layout().transcripts) {
+    transcripts_.push_back(ParseTranscript(
+        record.json, path.string() + ", transcript '" + record.id + "'", record.id));
+  }
+}
+
+ActivationTable::Rows ActivationTable::Read(const std::vector<std::string>& hooks,
+                                            const std::string& selection) const {
+  const RowPlan plan = PlanRows(reader_, selection, "mean");
+  const at::Tensor values = LoadRows(reader_, plan, hooks);
+  const auto n = static_cast<int64_t>(transcripts_.size());
+  Rows rows;
+  rows.has.assign(n, 0);
+  rows.first_position.assign(n, 0);
+  rows.position.assign(n, 0);
+  rows.values = at::zeros({n, values.size(1), values.size(2)},
+                          at::TensorOptions(at::kFloat).device(at::kCPU));
+  std::vector<int64_t> owners;
+  for (const RowPlan::Row& row : plan.rows) {
+    owners.push_back(row.transcript);
+    rows.has[row.transcript] = 1;
+    rows.first_position[row.transcript] = row.first_position;
+    rows.position[row.transcript] = row.position;
+  }
+  rows.values.index_copy_(0,
+                          at::from_blob(owners.data(), {static_cast<int64_t>(owners.size())},
+                                        at::TensorOptions(at::kLong).device(at::kCPU)),
+                          values);
+  return rows;
+}
+
+}  // namespace extrospect

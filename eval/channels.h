@@ -1,0 +1,43 @@
+// Decoders as channels of an evaluation, with their controls.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "decode/decoder.h"
+#include "eval/trial_record.h"
+
+namespace extrospect {
+
+struct DecoderChannel {
+  std::string name;  // the decoder's kind, or its folder's name where two are of one kind
+  std::unique_ptr<Decoder> decoder;
+
+  std::vector<int64_t> blocks() const;
+  std::string hooks() const;  // joined by commas
+};
+
+// Opens decoder folders. Throws Error if one does not fit the activations' origin or `lexicon`
+// (every channel of a report chooses from the same words).
+std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders,
+                                         const ActivationOrigin& origin,
+                                         const std::vector<std::string>& hooks,
+                                         const std::string& activation_file, at::Device device);
+
+using RecordSink = std::function<void(const TrialRecord&)>;
+
+// Reads rows [n, hooks, d_model] of n trials with the decoder, and again with each control in their
+// place: zeroed; shuffled (the row of another trial of the same dose and another concept, drawn
+// from the stream `stream`); random (a random direction of the same norm). `records` hold trial,
+// reading and positions; the sink gets them filled. Sentences are written where `wants_sentence`.
+void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
+                      std::vector<TrialRecord> records, const std::vector<uint8_t>& wants_sentence,
+                      bool with_controls, uint64_t seed, const std::string& stream,
+                      const RecordSink& sink);
+
+}  // namespace extrospect

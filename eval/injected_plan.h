@@ -1,0 +1,33 @@
+// Which vectors go into which transcripts: the trial list of the injected half.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "eval/injection.h"
+#include "eval/run.h"
+#include "eval/vectors.h"
+
+namespace extrospect {
+
+struct InjectedPlan {
+  std::vector<size_t>
+      transcripts;  // indices into EvalSetup::transcripts: neutral, of the test split
+  std::vector<PreparedTranscript> prepared;  // the same
+  std::vector<InjectionSpan> spans;
+  std::vector<InjectedTrial> trials;
+  at::Tensor directions;      // [concepts + random ones, d_model], of norm 1
+  std::vector<double> norms;  // of the raw emotion vectors
+  std::vector<std::string> concepts;
+  int64_t n_seen = 0, n_unseen = 0;
+  double mean_norm = 0.0;  // of the residual stream at the block over content tokens
+};
+
+// Every concept meets `trials` transcripts, each at every dose. Throws Error if there are no
+// neutral test transcripts.
+InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block);
+
+}  // namespace extrospect

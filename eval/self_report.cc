@@ -1,0 +1,146 @@
+#include "eval/self_report.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace extrospect {
+
+Question AskAfter(const LanguageModel& model, const Transcript& transcript,
+                  const std::vector<int32_t>& prepared, int64_t needed, const std::string& question,
+                  const std::string& answer) {
+  std::string text;
+  bool special = false;
+  if (transcript.is_raw() || !model.chat_template) {
+    text = PlainText(transcript) + "\n\n" + question + "\n\n";
+  } else {
+    std::vector<ChatMessage> messages = transcript.messages;
+    messages.push_back({"user", question});
+    try {
+      text = model.chat_template->Render(messages, /*add_generation_prompt=*/true);
+    } catch (const Error&) {
+      // Some templates want turns to alternate.
+      messages.insert(messages.end() - 1, {"assistant", "Thank you for telling me."});
+      text = model.chat_template->Render(messages, true);
+    }
+    special = true;
+  }
+  std::vector<int32_t> tokens = model.tokenizer->Encode(text + answer, special).ids;
+  if (!special && model.tokenizer->add_bos() && model.tokenizer->bos_id()) {
+    tokens.insert(tokens.begin(), *model.tokenizer->bos_id());
+  }
+  const auto [end, rest] =
+      std::mismatch(prepared.begin(), prepared.end(), tokens.begin(), tokens.end());
+  Question result;
+  result.kept = end - prepared.begin();
+  result.tokens.assign(rest, tokens.end());
+  if (result.kept < needed || result.tokens.empty()) {
+    throw Error("a question cannot be appended to a transcript without changing it")
+        .At("transcript '" + transcript.id + "'")
+        .Expected("the same first " + std::to_string(needed) + " tokens")
+        .Found("a difference at token " + std::to_string(result.kept))
+        .Hint("the model's chat template rewrites earlier turns; use another format");
+  }
+  return result;
+}
+
+WordContext AskAlone(const LanguageModel& model, const std::string& question,
+                     const std::string& answer) {
+  const std::string text =
+      model.chat_template
+          ? model.chat_template->Render({{"user", question}}, /*add_generation_prompt=*/true)
+          : question + "\n\n";
+  return {model.tokenizer->Encode(text + answer, model.chat_template.has_value()).ids, {}};
+}
+
+std::vector<std::shared_ptr<const KvSegment>> CutPast(
+    const std::vector<std::shared_ptr<const KvSegment>>& past, int64_t kept) {
+  std::vector<std::shared_ptr<const KvSegment>> result;
+  for (const auto& segment : past) {
+    if (kept <= 0) break;
+    if (segment->length <= kept) {
+      result.push_back(segment);
+    } else {
+      // A copy of the handles; `length` says how many rows count.
+      auto cut = std::make_shared<KvSegment>(*segment);
+      cut->length = kept;
+      result.push_back(std::move(cut));
+    }
+    kept -= segment->length;
+  }
+  return result;
+}
+
+YesNoScorer::YesNoScorer(const LanguageModel& model, int64_t batch_tokens)
+    : model_(model), batch_tokens_(batch_tokens) {
+  const auto find = [&](std::initializer_list<const char*> spellings, std::vector<int64_t>& ids) {
+    for (const char* const spelling : spellings) {
+      if (const auto id = model.tokenizer->FindToken(spelling)) ids.push_back(*id);
+    }
+    if (ids.empty()) {
+      const auto tokens = model.tokenizer->Encode(*spellings.begin(), false).ids;
+      if (!tokens.empty()) ids.push_back(tokens.front());
+    }
+  };
+  find({"YES", "Yes", "yes", " YES", " Yes", " yes"}, yes_);
+  find({"NO", "No", "no", " NO", " No", " no"}, no_);
+  if (yes_.empty() || no_.empty()) throw Error("the model's vocabulary has no YES or no NO");
+}
+
+std::vector<double> YesNoScorer::Score(std::span<const WordContext> contexts) const {
+  std::vector<double> scores;
+  std::vector<int64_t> columns = yes_;
+  columns.insert(columns.end(), no_.begin(), no_.end());
+  size_t first = 0;
+  while (first < contexts.size()) {
+    std::vector<Sequence> sequences;
+    ForwardOptions forward;
+    int64_t row = 0;
+    for (; first < contexts.size(); ++first) {
+      const auto n = static_cast<int64_t>(contexts[first].tokens.size());
+      if (!sequences.empty() && row + n > batch_tokens_) break;
+      sequences.push_back({contexts[first].tokens, contexts[first].past, nullptr});
+      forward.logit_rows.push_back((row += n) - 1);
+    }
+    forward.sequences = sequences;
+    const at::Tensor logits = model_.transformer->Forward(forward).logits;
+    const at::Tensor index = at::from_blob(columns.data(), {static_cast<int64_t>(columns.size())},
+                                           at::TensorOptions(at::kLong).device(at::kCPU))
+                                 .to(logits.device());
+    const at::Tensor picked = logits.index_select(1, index);
+    const auto n_yes = static_cast<int64_t>(yes_.size()), n_no = static_cast<int64_t>(no_.size());
+    const at::Tensor d = (at::logsumexp(picked.narrow(1, 0, n_yes), {-1}) -
+                          at::logsumexp(picked.narrow(1, n_yes, n_no), {-1}))
+                             .to(at::kCPU);
+    const float* const values = d.const_data_ptr<float>();
+    scores.insert(scores.end(), values, values + d.numel());
+  }
+  return scores;
+}
+
+YesNoQuestions DefaultYesNoQuestions() {
+  YesNoQuestions questions;
+  const std::string how = " Answer YES or NO.";
+  questions.detection =
+      "Do you notice an unusual feeling in yourself right now, as if put there from outside?" + how;
+  questions.inverted =
+      "Is everything in you as calm and ordinary as always, with no feeling put there from "
+      "outside?" +
+      how;
+  for (const char* const text :
+       {"Is the moon made of cheese?", "Can a stone swim across the sea?",
+        "Is seven smaller than three?", "Do fish live in trees?", "Is ice hotter than fire?"}) {
+    questions.factual_no.push_back(text + how);
+  }
+  for (const char* const text :
+       {"Is water wet?", "Is seven greater than three?", "Do birds have wings?",
+        "Is fire hotter than ice?", "Does a week have seven days?"}) {
+    questions.factual_yes.push_back(text + how);
+  }
+  questions.match = "Do you feel {} right now?" + how;
+  return questions;
+}
+
+}  // namespace extrospect
