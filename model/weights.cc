@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -50,7 +51,10 @@ class Loader {
                  bool bias, at::Device device) {
     int64_t rows = 0;
     for (const auto& [name, part_rows] : parts) rows += part_rows;
-    at::Tensor weight = Empty({rows, columns}, options_.dtype);
+    const bool packs = !options_.trainable && Linear::Packs(device, options_.dtype);
+    // What is copied elsewhere right away needs no memory of its own.
+    const at::Tensor weight = packs || !device.is_cpu() ? Staging({rows, columns})
+                                                        : Empty({rows, columns}, options_.dtype);
     at::Tensor biases = bias ? Empty({rows}, options_.dtype) : at::Tensor();
     int64_t row = 0;
     for (const auto& [name, part_rows] : parts) {
@@ -59,7 +63,7 @@ class Loader {
       row += part_rows;
     }
     Linear linear(weight.to(device), bias ? biases.to(device) : at::Tensor());
-    if (!options_.trainable) linear.Pack();
+    if (packs) linear.Pack();
     return linear;
   }
 
@@ -89,6 +93,17 @@ class Loader {
  private:
   static constexpr int64_t kMaxNamed = 5;
 
+  // Memory that serves one matrix of a block after the other.
+  at::Tensor Staging(at::IntArrayRef shape) {
+    const int64_t largest =
+        architecture_.d_model * std::max({architecture_.qkv_size(), architecture_.q_size(),
+                                          2 * architecture_.d_ff, 2 * architecture_.experts.d_ff});
+    const int64_t elements = c10::multiply_integers(shape);
+    if (elements > largest) return Empty(shape, options_.dtype);
+    if (!staging_.defined()) staging_ = Empty({largest}, options_.dtype);
+    return staging_.narrow(0, 0, elements).view(shape);
+  }
+
   void Fill(const std::string& name, const at::Tensor& destination) {
     source_.Load(name, destination);
     loaded_.insert(name);
@@ -104,6 +119,7 @@ class Loader {
   const TensorSource& source_;
   const WeightOptions& options_;
   std::set<std::string> loaded_;
+  at::Tensor staging_;
 };
 
 BlockWeights LoadBlock(const Architecture& a, Loader& load, int64_t block, at::Device device) {
@@ -172,9 +188,13 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return packed_ ? PackedLinear(x, weight_, bias_) : at::linear(x, weight_, bias_);
 }
 
+bool Linear::Packs(at::Device device, at::ScalarType dtype) {
+  return device.is_cpu() && dtype == at::kBFloat16 && at::hasMKLDNN() &&
+         at::globalContext().userEnabledMkldnn();
+}
+
 void Linear::Pack() {
-  if (packed_ || !weight_.is_cpu() || weight_.scalar_type() != at::kBFloat16) return;
-  if (!at::globalContext().userEnabledMkldnn() || !at::hasMKLDNN()) return;
+  if (packed_ || !Packs(weight_.device(), weight_.scalar_type())) return;
   weight_ = PackWeight(weight_);
   packed_ = true;
 }

@@ -24,8 +24,11 @@ class Linear {
   // x: [rows, in] in the weight's dtype. Returns [rows, out].
   at::Tensor operator()(const at::Tensor& x) const;
 
-  // Packs the weight if that helps on its device and dtype. The plain weight is given up.
+  // Packs the weight if that helps on its device and dtype. The plain weight is given up: nothing
+  // of it is kept.
   void Pack();
+  // Whether Pack changes a weight of this kind.
+  static bool Packs(at::Device device, at::ScalarType dtype);
 
   bool defined() const { return weight_.defined(); }
   const at::Tensor& weight() const { return weight_; }

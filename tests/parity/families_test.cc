@@ -13,6 +13,7 @@
 #include "model/gguf.h"
 #include "model/safetensors.h"
 #include "model/transformer.h"
+#include "tests/parity/reference.h"
 
 namespace extrospect {
 namespace {
@@ -21,21 +22,6 @@ using nlohmann::json;
 
 const std::filesystem::path kFixtures = "tests/parity/fixtures/families";
 constexpr int64_t kNewTokens = 10;
-
-at::Tensor Reference(const SafetensorsFile& file, const std::string& name) {
-  const SafetensorsEntry& entry = file.entries().at(name);
-  EXPECT_EQ(entry.dtype, "F64");
-  const at::Tensor tensor = at::empty(entry.shape, at::TensorOptions(at::kDouble));
-  std::copy(entry.bytes.begin(), entry.bytes.end(),
-            reinterpret_cast<std::byte*>(tensor.mutable_data_ptr<double>()));
-  return tensor;
-}
-
-// Worst relative L2 error over rows.
-double WorstRowError(const at::Tensor& found, const at::Tensor& expected) {
-  const at::Tensor a = found.to(at::kDouble), b = expected.to(at::kDouble);
-  return ((a - b).norm(2, -1) / b.norm(2, -1)).max().item<double>();
-}
 
 Transformer LoadDirectory(const std::filesystem::path& directory, const WeightOptions& options) {
   const Architecture architecture = ArchitectureFromDirectory(directory);
@@ -61,8 +47,8 @@ struct Case {
     texts = reference["sequences"].get<decltype(texts)>();
     greedy = reference["greedy"].get<decltype(greedy)>();
     const SafetensorsFile file(directory / "reference.safetensors");
-    residual = Reference(file, "residual");
-    logits = Reference(file, "logits");
+    residual = ReferenceTensor(file, "residual");
+    logits = ReferenceTensor(file, "logits");
   }
 
   std::vector<Sequence> Sequences() const {
