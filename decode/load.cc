@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "decode/probe.h"
+#include "decode/small.h"
 #include "model/hooks.h"
 
 namespace extrospect {
@@ -228,6 +229,7 @@ std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::De
         .Found(found);
   }
   if (file.info.kind == "probe") return Probe::Load(file, weights, device);
+  if (file.info.kind == "small") return Small::Load(file, folder, device);
   throw Error("unknown kind of decoder")
       .At(path.string() + ", kind")
       .Expected("probe or small")

@@ -63,20 +63,43 @@ DiscriminantAnalysis::DiscriminantAnalysis(const Lexicon& lexicon, const at::Ten
   within_ = (at::mm(rows.t(), rows) - at::mm((means * counts_.unsqueeze(1)).t(), means)) / freedom;
 }
 
-LinearMap DiscriminantAnalysis::Solve(double shrinkage, double pull) const {
-  const c10::InferenceMode inference;
+at::Tensor DiscriminantAnalysis::Covariance(double shrinkage) const {
   // Never quite singular, even for features that do not vary.
   const double level = within_.diagonal().mean().item<double>() + 1e-12;
   at::Tensor covariance = within_ * (1 - shrinkage);
   covariance.diagonal().add_(shrinkage * level + 1e-9 * level);
+  return covariance;
+}
+
+at::Tensor DiscriminantAnalysis::Means(double pull) const {
+  // Classes without examples stand where their neighbours are, even without any pull.
   at::Tensor pulls = at::full_like(counts_, pull + 1e-9);
   pulls.narrow(0, nothing_, 1).zero_();
-  // Classes without examples stand where their neighbours are, even without any pull.
-  const at::Tensor means =
-      (sums_ + pulls.unsqueeze(1) * neighbours_) / (counts_ + pulls).clamp_min(1e-12).unsqueeze(1);
-  const at::Tensor directions = SolvePositive(covariance, means.t()).t();  // [classes, features]
+  return (sums_ + pulls.unsqueeze(1) * neighbours_) /
+         (counts_ + pulls).clamp_min(1e-12).unsqueeze(1);
+}
+
+LinearMap DiscriminantAnalysis::Solve(double shrinkage, double pull) const {
+  const c10::InferenceMode inference;
+  const at::Tensor means = Means(pull);
+  const at::Tensor directions = SolvePositive(Covariance(shrinkage), means.t()).t();
   return {directions.to(at::kFloat).contiguous(),
           ((directions * means).sum(1) * -0.5).to(at::kFloat)};
+}
+
+at::Tensor DiscriminantAnalysis::Discriminants(double shrinkage, double pull, int64_t rank) const {
+  const c10::InferenceMode inference;
+  // With Σ = L Lᵀ, the rows of L⁻¹ whiten; the class means' principal axes after that are the
+  // discriminants. Symmetric roots would need another eigendecomposition and give the same.
+  const at::Tensor factor = at::linalg_cholesky(Covariance(shrinkage));
+  at::Tensor means = Means(pull);
+  means = means - (means * counts_.unsqueeze(1)).sum(0) / counts_.sum();
+  const at::Tensor whitened = at::linalg_solve_triangular(factor, means.t(), /*upper=*/false);
+  const at::Tensor axes = std::get<0>(at::linalg_svd(whitened, /*full_matrices=*/false));
+  const int64_t kept = std::min(rank, axes.size(1));
+  const at::Tensor directions =
+      at::linalg_solve_triangular(factor.t(), axes.narrow(1, 0, kept), /*upper=*/true);
+  return directions.t().to(at::kFloat).contiguous();
 }
 
 LinearMap RidgeRegression(const at::Tensor& x, const at::Tensor& y, double ridge) {

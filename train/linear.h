@@ -41,7 +41,15 @@ class DiscriminantAnalysis {
   // 0 < shrinkage ≤ 1; pull ≥ 0.
   LinearMap Solve(double shrinkage, double pull) const;
 
+  // The directions in which the class means differ most beside what varies within a class (Fisher's
+  // discriminants), as a [rank, features] float32 matrix: within a class every coordinate has about
+  // unit variance, and coordinates are uncorrelated. Ranks beyond the features are cut off.
+  at::Tensor Discriminants(double shrinkage, double pull, int64_t rank) const;
+
  private:
+  at::Tensor Covariance(double shrinkage) const;
+  at::Tensor Means(double pull) const;
+
   at::Tensor counts_;      // [classes] float64
   at::Tensor sums_;        // [classes, features]
   at::Tensor neighbours_;  // [classes, features]: the means that classes are pulled to

@@ -153,6 +153,7 @@ ordered_json Train(const TrainingRun& run) {
   ordered_json body = ordered_json::object();
   std::unique_ptr<Decoder> decoder;
   if (run.kind == "probe") decoder = TrainProbe(run, data, log, body);
+  if (run.kind == "small") decoder = TrainSmall(run, data, log, body);
   if (decoder == nullptr) throw UsageError("unknown kind of decoder").Found(run.kind);
   const ordered_json figures = Figures(*decoder, data);
   ordered_json result = {{"event", "result"}, {"hooks", info.hooks}, {"selection", info.selection}};

@@ -5,7 +5,7 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -61,6 +61,8 @@ nlohmann::ordered_json Figures(const Decoder& decoder, const TrainingData& data)
 // Kinds: write weights and whatever else they need into the folder and return it as it will be
 // loaded; `body` is their part of decoder.json.
 std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& data, MetricsLog& log,
+                                    nlohmann::ordered_json& body);
+std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& data, MetricsLog& log,
                                     nlohmann::ordered_json& body);
 
 }  // namespace extrospect
