@@ -157,7 +157,7 @@ TEST_F(Smollm2Test, DifferentiablePathEqualsTheKernels) {
   const at::Tensor fused = AllResiduals(model, sequences);
   const c10::AutoGradMode recording(true);
   const at::Tensor composed = AllResiduals(model, sequences);
-  EXPECT_LE(WorstRowError(composed, fused), 1e-5);
+  EXPECT_LE(WorstRowError(composed, fused), 3e-5);
 }
 
 struct Cosines {
