@@ -10,14 +10,11 @@
 
 namespace extrospect {
 
-// What a transcript says, for the examples. Text from outside: it is escaped on its way in.
+// What transcripts say, by id, for the examples. Text from outside: it is escaped on its way in.
 using TranscriptTexts = std::map<std::string, std::string>;
 
 // `report` is the content of report.json.
 std::string ReportHtml(const nlohmann::ordered_json& report,
                        const std::vector<TrialRecord>& records, const TranscriptTexts& texts);
-
-// Text for HTML, in attributes too.
-std::string EscapeHtml(std::string_view text);
 
 }  // namespace extrospect
