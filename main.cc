@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/version.h"
+#include "eval/command.h"
 #include "extract/command.h"
 #include "model/command.h"
 #include "train/command.h"
@@ -25,6 +26,7 @@ int Run(int argc, char** argv) {
   extrospect::AddModelCommand(app);
   extrospect::AddExtractCommand(app);
   extrospect::AddTrainCommand(app);
+  extrospect::AddEvalCommand(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
