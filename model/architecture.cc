@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/bounded_json.h"
 #include "model/families.h"
 #include "model/gguf_config.h"
 #include "model/rope_config.h"
@@ -13,6 +14,7 @@ namespace extrospect {
 namespace {
 
 constexpr size_t kMaxConfigBytes = 16'000'000;
+constexpr double kMaxParameters = 1e15;
 
 // A multimodal model's configuration holds that of its language model, in which older files leave
 // the type out.
@@ -27,18 +29,37 @@ nlohmann::json TextPart(nlohmann::json config) {
   return text;
 }
 
+// In a type that holds the result, whatever sizes a file claims, or in one that may not.
+template <typename Number>
+Number Count(const Architecture& a) {
+  const Number d_model = static_cast<Number>(a.d_model), q = static_cast<Number>(a.q_size()),
+               kv = static_cast<Number>(a.kv_size());
+  Number total = a.vocab_size * d_model * (a.tied_embeddings ? 1 : 2) + d_model;
+  for (const BlockKind& block : a.blocks) {
+    total += d_model * (q + 2 * kv) + q * d_model;
+    if (a.qkv_bias) total += q + 2 * kv;
+    total += d_model * (a.norm_placement == NormPlacement::kPreAndPost ? 4 : 2);
+    if (a.qk_norm == QkNorm::kPerHead) total += 2 * a.head_dim;
+    if (a.qk_norm == QkNorm::kWholeProjection) total += q + kv;
+    if (a.experts.n_experts == 0 || block.dense) {
+      total += 3 * d_model * a.d_ff;
+    } else {
+      total += (3 * static_cast<Number>(a.experts.d_ff) + 1) * a.experts.n_experts * d_model;
+    }
+  }
+  return total;
+}
+
 }  // namespace
 
 Architecture ArchitectureFromDirectory(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
-  nlohmann::json config;
-  try {
-    config = nlohmann::json::parse(ReadFile(path, kMaxConfigBytes));
-  } catch (const nlohmann::json::exception& error) {
-    throw Error("cannot read the model's configuration").At(path.string()).Found(error.what());
-  }
+  return ArchitectureFromConfigText(ReadFile(path, kMaxConfigBytes), path.string());
+}
+
+Architecture ArchitectureFromConfigText(std::string_view text, const std::string& where) {
   return ArchitectureFromConfig(
-      Hyperparameters(WithOlderRopeKeys(TextPart(std::move(config))), path.string()));
+      Hyperparameters(WithOlderRopeKeys(TextPart(ParseBoundedJson(text, where))), where));
 }
 
 Architecture ArchitectureFromGguf(const GgufFile& file) {
@@ -87,23 +108,9 @@ void CheckArchitecture(const Architecture& a, const std::string& where) {
               (experts.n_experts == 0 ||
                (experts.n_active > 0 && experts.d_ff > 0 && experts.n_active <= experts.n_experts)),
           number(experts.n_active) + " of " + number(experts.n_experts) + " experts");
+  require(Count<double>(a) < kMaxParameters, "more parameters than any model has");
 }
 
-int64_t CountParameters(const Architecture& a) {
-  int64_t total = a.vocab_size * a.d_model * (a.tied_embeddings ? 1 : 2) + a.d_model;
-  for (const BlockKind& block : a.blocks) {
-    total += a.d_model * a.qkv_size() + a.q_size() * a.d_model;
-    if (a.qkv_bias) total += a.qkv_size();
-    total += a.d_model * (a.norm_placement == NormPlacement::kPreAndPost ? 4 : 2);
-    if (a.qk_norm == QkNorm::kPerHead) total += 2 * a.head_dim;
-    if (a.qk_norm == QkNorm::kWholeProjection) total += a.q_size() + a.kv_size();
-    if (a.experts.n_experts == 0 || block.dense) {
-      total += 3 * a.d_model * a.d_ff;
-    } else {
-      total += a.experts.n_experts * (3 * a.experts.d_ff + 1) * a.d_model;
-    }
-  }
-  return total;
-}
+int64_t CountParameters(const Architecture& a) { return Count<int64_t>(a); }
 
 }  // namespace extrospect

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace extrospect {
@@ -105,6 +106,8 @@ class GgufFile;
 // settings that are not supported and on values that no model could have.
 Architecture ArchitectureFromGguf(const GgufFile& file);
 Architecture ArchitectureFromDirectory(const std::filesystem::path& directory);
+// From the text of a config.json, which messages call `where`.
+Architecture ArchitectureFromConfigText(std::string_view text, const std::string& where);
 
 // Throws Error (naming `where`) if sizes are missing, absurd, or do not fit one another.
 void CheckArchitecture(const Architecture& architecture, const std::string& where);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/bounded_json.h"
 #include "model/hooks.h"
 
 namespace extrospect {
@@ -175,8 +176,7 @@ ordered_json DescribeModel(const LanguageModel& model, at::ScalarType dtype) {
 
 std::vector<std::vector<ChatMessage>> ReadChats(const std::filesystem::path& path) {
   const std::string text = ReadFile(path, kMaxChatBytes);
-  const json whole = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!whole.is_discarded()) return {ChatOf(whole, path.string())};
+  if (json::accept(text)) return {ChatOf(ParseBoundedJson(text, path.string()), path.string())};
   std::vector<std::vector<ChatMessage>> chats;
   size_t begin = 0;
   for (int64_t line = 1; begin < text.size(); ++line) {
@@ -185,9 +185,7 @@ std::vector<std::vector<ChatMessage>> ReadChats(const std::filesystem::path& pat
     begin = end + 1;
     if (content.find_first_not_of(" \t\r") == content.npos) continue;
     const std::string where = path.string() + ", line " + std::to_string(line);
-    const json value = json::parse(content, nullptr, /*allow_exceptions=*/false);
-    if (value.is_discarded()) throw Error("cannot read a chat").At(where).Expected("JSON");
-    chats.push_back(ChatOf(value, where));
+    chats.push_back(ChatOf(ParseBoundedJson(content, where), where));
   }
   if (chats.empty()) throw Error("cannot read a chat").At(path.string()).Found("an empty file");
   return chats;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "model/bounded_json.h"
 #include "model/gguf.h"
 #include "model/gguf_tokenizer.h"
 #include "model/safetensors.h"
@@ -28,8 +29,8 @@ std::vector<int32_t> ConfiguredStops(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "generation_config.json";
   std::vector<int32_t> stops;
   if (!std::filesystem::exists(path)) return stops;
-  const auto config = nlohmann::json::parse(ReadFile(path, kMaxGenerationConfigBytes), nullptr,
-                                            /*allow_exceptions=*/false);
+  const nlohmann::json config =
+      ParseBoundedJson(ReadFile(path, kMaxGenerationConfigBytes), path.string());
   if (!config.is_object() || !config.contains("eos_token_id")) return stops;
   const nlohmann::json& eos = config["eos_token_id"];
   for (const nlohmann::json& id : eos.is_array() ? eos : nlohmann::json::array({eos})) {

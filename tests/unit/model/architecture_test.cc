@@ -164,6 +164,17 @@ TEST_F(ArchitectureTest, RefusesNonsense) {
   EXPECT_PRED2(Contains, MessageWith("Qwen/Qwen3-235B-A22B", "num_experts_per_tok", 129),
                "129 of 128 experts");
   EXPECT_PRED2(Contains, MessageOf([] { Read(json::array()); }), "a JSON object");
+  const auto text = [](const std::string& config) {
+    return MessageOf([&] { ArchitectureFromConfigText(config, "here"); });
+  };
+  EXPECT_PRED2(Contains, text("{"), "here");
+  EXPECT_PRED2(Contains, text(std::string(1'000'000, '[')), "levels");
+  // Sizes that pass one by one, but not together.
+  json config = configs_.at("Qwen/Qwen3-235B-A22B");
+  for (const char* const key : {"hidden_size", "moe_intermediate_size", "vocab_size"}) {
+    config[key] = 1 << 24;
+  }
+  EXPECT_PRED2(Contains, text(config.dump()), "more parameters");
 }
 
 // The largest Gemmas divide by d_model / n_heads, of which their GGUF files say nothing.
