@@ -99,6 +99,12 @@ class SmallTrainee : public Trainee {
       if (i != data.lexicon().nothing()) kept.push_back(i);
     }
     unseen_ = counts.index_select(0, Ids(kept).to(counts.device())) == 0;
+    unseen_pieces_ = at::zeros({network_.shape().vocabulary}, unseen_.options())
+                         .index_copy(0, word_ids_, unseen_);
+    // A description may name a word that labels nothing; then it was seen after all.
+    for (const SmallExample& example : examples_) {
+      unseen_pieces_.index_fill_(0, Ids(example.sentence).to(unseen_.device()), false);
+    }
   }
 
   std::vector<Parameter> Parameters() const override { return parameters_; }
@@ -227,8 +233,9 @@ class SmallTrainee : public Trainee {
     const at::Device device = coordinates_.device();
     const at::Tensor tokens = Ids(inputs).reshape({n, length}).to(device);
     const at::Tensor hidden = network_.Hidden(Inputs(rows, random, 0), tokens, noise);
-    const at::Tensor logits =
-        network_.Logits(hidden.narrow(1, network_.shape().prefix, length)).flatten(0, 1);
+    const at::Tensor logits = network_.Logits(hidden.narrow(1, network_.shape().prefix, length))
+                                  .masked_fill(unseen_pieces_, -1e30)
+                                  .flatten(0, 1);
     return at::cross_entropy_loss(logits, Ids(targets).to(device), {}, at::Reduction::Mean,
                                   kIgnored);
   }
@@ -291,7 +298,7 @@ class SmallTrainee : public Trainee {
   std::shared_ptr<const SentencePieces> pieces_;
   uint64_t seed_;
   SmallNetwork network_;
-  at::Tensor word_ids_, unseen_;
+  at::Tensor word_ids_, unseen_, unseen_pieces_;
   Small small_;  // shares the network's tensors
   std::vector<Parameter> parameters_;
   std::vector<SmallExample> examples_;

@@ -1,0 +1,211 @@
+#include "decode/command.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "decode/activation_rows.h"
+#include "decode/html_timeline.h"
+#include "decode/load.h"
+#include "decode/read_transcripts.h"
+#include "decode/reader.h"
+#include "decode/terminal.h"
+#include "model/model.h"
+
+namespace extrospect {
+namespace {
+
+struct DecodeFlags {
+  std::string decoder, output, activations, model, transcripts, html, question;
+  std::string per = "transcript", format = "chat", truncate = "none", dtype = "bf16";
+  std::string device = "cpu";
+  int threads = 0;
+  int64_t samples = 0, limit = -1, top = 10, window = 8, batch_tokens = 4096, show = 5;
+  uint64_t seed = 0;
+  bool quiet = false;
+};
+
+// The transcripts of an activation file, by index; labels are read where they parse.
+std::vector<Transcript> TranscriptsOf(const ActivationReader& reader) {
+  std::vector<Transcript> transcripts;
+  for (const auto& entry : reader.layout().transcripts) {
+    transcripts.push_back(
+        ParseTranscript(entry.json, reader.path().string() + ", transcript " + entry.id, entry.id));
+  }
+  return transcripts;
+}
+
+TimelineTranscript PlainTimeline(const Transcript& transcript, const Reading& reading) {
+  TimelineTranscript shown;
+  shown.id = reading.transcript;
+  shown.meant = transcript.emotion;
+  shown.reading = reading;
+  if (transcript.is_raw()) {
+    shown.messages.push_back({"text", {{transcript.text, {}}}});
+  }
+  for (const ChatMessage& message : transcript.messages) {
+    shown.messages.push_back({message.role, {{message.content, {}}}});
+  }
+  return shown;
+}
+
+struct Decoded {
+  std::vector<Reading> readings;
+  std::vector<TimelineTranscript> timeline;
+};
+
+Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::FILE* stream) {
+  const ActivationReader reader(flags.activations);
+  const DecoderInfo& info = decoder.info();
+  CheckFits(info, reader.origin(), reader.hooks(), flags.activations);
+  const std::vector<Transcript> transcripts = TranscriptsOf(reader);
+  const bool per_token = flags.per == "token";
+  RowPlan plan = PlanRows(reader, info.selection, per_token ? "none" : "mean");
+  if (flags.limit >= 0) {
+    std::erase_if(plan.rows, [&](const RowPlan::Row& row) {
+      return static_cast<int64_t>(row.transcript) >= flags.limit;
+    });
+  }
+  at::Tensor rows = LoadRows(reader, plan, info.hooks);
+  std::vector<uint32_t> owner;
+  std::vector<RowOrigin> origins;
+  for (const RowPlan::Row& row : plan.rows) {
+    owner.push_back(row.transcript);
+    origins.push_back({.transcript = transcripts[row.transcript].id,
+                       .holder = transcripts[row.transcript].holder,
+                       .position = row.position,
+                       .first_position = row.first_position,
+                       .token = ""});
+  }
+  if (per_token && info.pool == "mean") rows = RunningMean(rows, owner, flags.window);
+  ReadOptions options;
+  options.top = flags.top;
+  options.sentences = !per_token;
+  Progress progress("decode", "rows", rows.size(0), stream);
+  Decoded decoded;
+  decoded.readings = ReadRows(decoder, rows.to(ParseDevices(flags.device).front()), origins,
+                              options, [&](int64_t n) { progress.Add(n); });
+  if (!flags.html.empty() && !per_token) {
+    for (size_t i = 0; i < decoded.readings.size(); ++i) {
+      decoded.timeline.push_back(PlainTimeline(transcripts[owner[i]], decoded.readings[i]));
+    }
+  }
+  return decoded;
+}
+
+Decoded FromTranscripts(const Decoder& decoder, const DecodeFlags& flags, std::FILE* stream) {
+  const std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts, flags.limit);
+  const LanguageModel model =
+      LoadModel(flags.model, WeightOptions{.dtype = ParseDtype(flags.dtype),
+                                           .devices = ParseDevices(flags.device),
+                                           .trainable = false});
+  ReadTranscriptsOptions options;
+  options.read.top = flags.top;
+  options.prepare.format = flags.format == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
+  options.prepare.truncate = flags.truncate == "left"    ? Truncate::kLeft
+                             : flags.truncate == "right" ? Truncate::kRight
+                                                         : Truncate::kNone;
+  options.batch_tokens = flags.batch_tokens;
+  options.window = flags.window;
+  options.per_token = flags.per == "token" || !flags.html.empty();
+  int64_t tokens = 0;
+  for (const Transcript& transcript : transcripts) {
+    tokens += static_cast<int64_t>(Prepare(model, transcript, options.prepare).tokens.size());
+  }
+  Progress progress("decode", "tokens", tokens, stream);
+  TranscriptReadings read = ReadTranscriptsWith(decoder, model, transcripts, options,
+                                                [&](int64_t n) { progress.Add(n); });
+  return {flags.per == "token" ? std::move(read.tokens) : std::move(read.whole),
+          std::move(read.timeline)};
+}
+
+void RunDecode(const DecodeFlags& flags) {
+  if (flags.activations.empty() == (flags.transcripts.empty() || flags.model.empty())) {
+    throw UsageError("decode reads either --activations, or --transcripts with --model");
+  }
+  if (flags.threads > 0) at::set_num_threads(flags.threads);
+  const std::unique_ptr<Decoder> decoder =
+      LoadDecoder(flags.decoder, ParseDevices(flags.device).front());
+  const DecoderInfo& info = decoder->info();
+  if (!flags.question.empty() || flags.samples > 0) {
+    throw UsageError("--question and --samples are for decoders that answer questions")
+        .Found("a decoder of kind " + info.kind);
+  }
+  std::FILE* const stream = flags.quiet ? nullptr : stderr;
+  const Decoded decoded = flags.activations.empty() ? FromTranscripts(*decoder, flags, stream)
+                                                    : FromActivations(*decoder, flags, stream);
+  WriteReadings(flags.output, decoded.readings);
+  if (!flags.html.empty()) {
+    std::string hooks;
+    for (const std::string& hook : info.hooks) hooks += (hooks.empty() ? "" : " + ") + hook;
+    const Timeline timeline = {
+        .decoder = "Decoder: " + DecoderName(info) + ", kind " + info.kind,
+        .source = "Reads " + info.model_name + " at " + hooks + ", tokens: " + info.selection,
+        .transcripts = decoded.timeline};
+    WriteFileAtomically(flags.html, HtmlTimeline(timeline));
+  }
+  PrintReadings(decoded.readings, static_cast<size_t>(std::max<int64_t>(flags.show, 0)), stdout);
+  std::printf("%s: %zu readings\n", flags.output.c_str(), decoded.readings.size());
+}
+
+}  // namespace
+
+void AddDecodeCommand(CLI::App& app) {
+  auto flags = std::make_shared<DecodeFlags>();
+  CLI::App* const command =
+      app.add_subcommand("decode", "Read activations, or transcripts, with a trained decoder");
+  command->add_option("--decoder", flags->decoder, "The decoder's folder")->required();
+  command->add_option("--output", flags->output, "readings.jsonl to write")->required();
+  command->add_option("--activations", flags->activations, "The activation file to read");
+  command->add_option("--model", flags->model, "A .gguf file or a Hugging Face folder");
+  command->add_option("--transcripts", flags->transcripts, "transcripts.jsonl, with --model");
+  command->add_option("--html", flags->html,
+                      "Write a page that shows tokens by what is read there");
+  command->add_option("--per", flags->per, "One reading a transcript, or one a token")
+      ->check(CLI::IsMember({"transcript", "token"}))
+      ->capture_default_str();
+  command
+      ->add_option("--window", flags->window,
+                   "Tokens that a token's reading averages, for decoders trained on means")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--top", flags->top, "Emotions in a reading; at least 10")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--show", flags->show, "Readings to print")->capture_default_str();
+  command->add_option("--question", flags->question, "What to ask (decoders that answer)");
+  command->add_option("--samples", flags->samples, "Answers to draw (decoders that answer)");
+  command->add_option("--format", flags->format, "Render messages by the chat template, or plainly")
+      ->check(CLI::IsMember({"chat", "raw"}))
+      ->capture_default_str();
+  command
+      ->add_option("--truncate", flags->truncate,
+                   "Which end of a transcript beyond the model's context is cut off")
+      ->check(CLI::IsMember({"none", "left", "right"}))
+      ->capture_default_str();
+  command->add_option("--dtype", flags->dtype, "Compute in float32 or bfloat16")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
+  command->add_option("--device", flags->device, "cpu or cuda:N")->capture_default_str();
+  command->add_option("--threads", flags->threads, "CPU threads (0: all)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--batch-tokens", flags->batch_tokens, "Tokens in one forward pass")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--limit", flags->limit, "Only the first N transcripts");
+  command->add_option("--seed", flags->seed, "Seed of random choices")->capture_default_str();
+  command->add_flag("--quiet", flags->quiet, "No progress on stderr");
+  command->callback([flags] { RunDecode(*flags); });
+}
+
+}  // namespace extrospect

@@ -1,0 +1,42 @@
+// Transcripts straight to readings: extraction in memory, then the decoder.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "decode/decoder.h"
+#include "decode/html_timeline.h"
+#include "decode/reader.h"
+#include "extract/prepare.h"
+#include "model/model.h"
+#include "records/readings.h"
+#include "records/transcripts.h"
+
+namespace extrospect {
+
+struct ReadTranscriptsOptions {
+  ReadOptions read;
+  PrepareOptions prepare;
+  int64_t batch_tokens = 4096;
+  bool per_token = false;  // readings of single tokens too, for the result or the timeline
+  int64_t window = 8;      // tokens of the running mean, for decoders that read means
+};
+
+struct TranscriptReadings {
+  std::vector<Reading> whole;                // one a transcript, in order
+  std::vector<Reading> tokens;               // of all tokens of messages' contents
+  std::vector<TimelineTranscript> timeline;  // empty unless per_token
+};
+
+// What a model says of itself, for CheckFits.
+ActivationOrigin OriginOf(const LanguageModel& model);
+
+// Works in parts, so that activations of all tokens are never in memory together. `progress` is
+// called with the tokens of every batch. Throws Error if model and decoder do not fit.
+TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageModel& model,
+                                       const std::vector<Transcript>& transcripts,
+                                       const ReadTranscriptsOptions& options,
+                                       const std::function<void(int64_t tokens)>& progress);
+
+}  // namespace extrospect

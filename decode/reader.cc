@@ -1,0 +1,94 @@
+#include "decode/reader.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+
+namespace extrospect {
+
+std::string DecoderName(const DecoderInfo& info) {
+  return info.name + " (sha256 " + info.sha256.substr(0, 12) + ")";
+}
+
+at::Tensor RunningMean(const at::Tensor& rows, const std::vector<uint32_t>& transcript,
+                       int64_t window) {
+  if (window <= 1 || rows.size(0) == 0) return rows;
+  const c10::InferenceMode inference;
+  // Differences of running sums, in float64 since they grow.
+  const at::Tensor sums =
+      at::cat({at::zeros_like(rows.narrow(0, 0, 1), at::kDouble), rows.to(at::kDouble).cumsum(0)});
+  std::vector<int64_t> from;
+  std::vector<double> count;
+  int64_t start = 0;
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    if (i > 0 && transcript[i] != transcript[i - 1]) start = i;
+    from.push_back(std::max(start, i - window + 1));
+    count.push_back(static_cast<double>(i + 1 - from.back()));
+  }
+  const auto cpu = at::TensorOptions().device(at::kCPU);
+  const at::Tensor first = at::tensor(from, cpu.dtype(at::kLong)).to(rows.device());
+  const at::Tensor n = at::tensor(count, cpu.dtype(at::kDouble)).to(rows.device());
+  return ((sums.narrow(0, 1, rows.size(0)) - sums.index_select(0, first)) / n.view({-1, 1, 1}))
+      .to(at::kFloat);
+}
+
+std::vector<Reading> ReadRows(const Decoder& decoder, const at::Tensor& rows,
+                              const std::vector<RowOrigin>& origins, const ReadOptions& options,
+                              const std::function<void(int64_t rows)>& progress) {
+  const DecoderInfo& info = decoder.info();
+  const int64_t classes = info.lexicon.size();
+  const auto top = static_cast<size_t>(std::min(std::max<int64_t>(options.top, 10), classes));
+  std::string hooks;
+  for (const std::string& hook : info.hooks) hooks += (hooks.empty() ? "" : "+") + hook;
+  const std::string name = DecoderName(info);
+  std::vector<Reading> readings;
+  readings.reserve(origins.size());
+  std::vector<int64_t> order(static_cast<size_t>(classes));
+  for (int64_t first = 0; first < rows.size(0); first += options.batch_rows) {
+    ThrowIfInterrupted("nothing was written; run it again");
+    const int64_t count = std::min(options.batch_rows, rows.size(0) - first);
+    const at::Tensor some = rows.narrow(0, first, count);
+    std::vector<std::string> holders;
+    for (int64_t i = first; i < first + count; ++i) holders.push_back(origins[i].holder);
+    const Scores scores = decoder.Read(some, holders);
+    std::vector<std::string> sentences;
+    if (options.sentences) sentences = decoder.Sentences(some, scores, holders);
+    for (int64_t i = 0; i < count; ++i) {
+      const RowOrigin& origin = origins[first + i];
+      const float* const log_p = scores.log_p.const_data_ptr<float>() + i * classes;
+      std::iota(order.begin(), order.end(), int64_t{0});
+      std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(top), order.end(),
+                        [&](int64_t a, int64_t b) {
+                          return log_p[a] > log_p[b] || (log_p[a] == log_p[b] && a < b);
+                        });
+      Reading reading;
+      reading.transcript = origin.transcript;
+      reading.hook = hooks;
+      reading.position = origin.position;
+      reading.first_position = origin.first_position;
+      reading.token = origin.token;
+      for (size_t k = 0; k < top; ++k) {
+        reading.emotions.push_back(
+            {info.lexicon[order[k]].word, std::exp(static_cast<double>(log_p[order[k]]))});
+      }
+      reading.valence = scores.valence.const_data_ptr<float>()[i];
+      reading.arousal = scores.arousal.const_data_ptr<float>()[i];
+      reading.confidence = reading.emotions[0].p;
+      reading.abstained = Abstains(info, log_p);
+      const std::string& word =
+          reading.abstained ? std::string(kNothing) : reading.emotions[0].name;
+      reading.reading = options.sentences ? sentences[i] : TemplateSentence(origin.holder, word);
+      reading.decoder = name;
+      readings.push_back(std::move(reading));
+    }
+    if (progress) progress(count);
+  }
+  return readings;
+}
+
+}  // namespace extrospect

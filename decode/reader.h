@@ -1,0 +1,47 @@
+// From activation rows to readings: what `extrospect decode` does, without files.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "decode/activation_rows.h"
+#include "decode/decoder.h"
+#include "records/readings.h"
+#include "records/transcripts.h"
+
+namespace extrospect {
+
+struct ReadOptions {
+  int64_t top = 10;          // emotions in a reading, at least
+  bool sentences = true;     // write sentences (templates are always written)
+  int64_t batch_rows = 512;  // rows scored at once
+};
+
+// Where a row comes from.
+struct RowOrigin {
+  std::string transcript;  // its id
+  std::string holder;      // "" if it is not known
+  uint32_t position = 0, first_position = 0;
+  std::string token;  // text of the token at `position`; "" if it is not known
+};
+
+// One reading a row; rows as in Decoder::Read. `progress` (may be empty) is called with the rows of
+// every batch. Throws Error; an interruption (base/interrupt.h) ends it between batches.
+std::vector<Reading> ReadRows(const Decoder& decoder, const at::Tensor& rows,
+                              const std::vector<RowOrigin>& origins, const ReadOptions& options,
+                              const std::function<void(int64_t rows)>& progress);
+
+// Rows of single tokens, each averaged with up to `window` − 1 rows before it in the same
+// transcript: a decoder that was trained on means reads single tokens badly, and runs of tokens
+// well. Rows of a transcript lie together. rows: [n, hooks, d_model].
+at::Tensor RunningMean(const at::Tensor& rows, const std::vector<uint32_t>& transcript,
+                       int64_t window);
+
+// The name by which readings refer to their decoder: "probe (sha256 0123456789ab)".
+std::string DecoderName(const DecoderInfo& info);
+
+}  // namespace extrospect
