@@ -1,6 +1,5 @@
 #include "model/chat_template.h"
 
-#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -20,6 +19,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxFileBytes = size_t{1} << 26;
 constexpr int64_t kMaxRange = 100'000;
+constexpr int kMaxDepth = 50;  // of macros that call macros
 
 using Arguments = minja::ArgumentsValue;
 
@@ -30,30 +30,42 @@ Value Callable(const Function& function) {
   });
 }
 
+std::string TextArgument(const std::vector<Value>& arguments, size_t i, const char* function) {
+  if (i < arguments.size() && arguments[i].is_string()) return arguments[i].get<std::string>();
+  throw std::runtime_error(std::string(function) + ": expected a text");
+}
+
 Value StripFilter(bool left, bool right) {
   return Callable([left, right](const std::vector<Value>& arguments) {
-    if (arguments.size() != 1 || !arguments[0].is_string()) {
-      throw std::runtime_error("trim: expected one string");
-    }
-    return std::string(PythonStrip(arguments[0].get<std::string>(), left, right));
+    const std::string text = TextArgument(arguments, 0, "trim");
+    if (arguments.size() > 1) throw std::runtime_error("trim: expected one text");
+    return std::string(PythonStrip(text, left, right));
   });
 }
 
-// What minja does otherwise than Jinja on Python, or without a limit.
+// What minja lacks, or does otherwise than Jinja on Python, or without a limit.
 void AddFunctions(minja::Context* context) {
   context->set("trim", StripFilter(true, true));
   context->set("python_strip", StripFilter(true, true));
   context->set("python_lstrip", StripFilter(true, false));
   context->set("python_rstrip", StripFilter(false, true));
-  const Value length = Callable([](const std::vector<Value>& arguments) {
-    if (arguments.size() != 1) throw std::runtime_error("length: expected one value");
-    if (!arguments[0].is_string()) return static_cast<int64_t>(arguments[0].size());
-    const std::string text = arguments[0].get<std::string>();
-    return static_cast<int64_t>(std::count_if(
-        text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
-  });
-  context->set("length", length);
-  context->set("count", length);
+  context->set("first", Callable([](const std::vector<Value>& arguments) {
+                 if (arguments.size() != 1 || !arguments[0].is_array() || arguments[0].empty()) {
+                   throw std::runtime_error("first: expected a list that is not empty");
+                 }
+                 return Value(arguments[0].at(0));
+               }));
+  context->set("replace", Callable([](const std::vector<Value>& arguments) {
+                 std::string text = TextArgument(arguments, 0, "replace");
+                 const std::string from = TextArgument(arguments, 1, "replace");
+                 const std::string to = TextArgument(arguments, 2, "replace");
+                 if (from.empty()) throw std::runtime_error("replace: expected a text to replace");
+                 for (size_t at = 0; (at = text.find(from, at)) != std::string::npos;) {
+                   text.replace(at, from.size(), to);
+                   at += to.size();
+                 }
+                 return text;
+               }));
   context->set("range", Callable([](const std::vector<Value>& arguments) {
                  if (arguments.empty() || arguments.size() > 3) {
                    throw std::runtime_error("range: expected one to three numbers");
@@ -87,11 +99,9 @@ void AddFunctions(minja::Context* context) {
                }));
 }
 
-// minja repeats the place of an error for each block around it.
-std::string FirstLine(std::string_view message) {
-  message = message.substr(0, message.find('\n'));
-  if (message.ends_with(':')) message.remove_suffix(1);
-  return std::string(message);
+// minja adds the place of an error in the prepared source, which nobody knows.
+std::string WithoutPlace(std::string_view message) {
+  return std::string(message.substr(0, message.find(" at row ")));
 }
 
 json ReadJson(const std::filesystem::path& path) {
@@ -141,10 +151,10 @@ ChatTemplate::ChatTemplate(std::string source, Tokens tokens, std::string name)
   try {
     const std::string prepared = PrepareForMinja(ReplaceInvalidUtf8(source_));
     const minja::Options options{
-        .trim_blocks = true, .lstrip_blocks = true, .keep_trailing_newline = false};
+        .trim_blocks = false, .lstrip_blocks = false, .keep_trailing_newline = true};
     parsed_ = std::make_unique<Parsed>(Parsed{minja::Parser::parse(prepared, options)});
   } catch (const std::exception& error) {
-    throw Error("cannot use the chat template").At(name_).Found(error.what());
+    throw Error("cannot use the chat template").At(name_).Found(WithoutPlace(error.what()));
   }
 }
 
@@ -173,11 +183,21 @@ std::string ChatTemplate::Render(const std::vector<ChatMessage>& messages,
                    throw std::runtime_error(refusal);
                    return refusal;
                  }));
+    int depth = 0;
+    context->set("python_enter", Callable([&depth](const std::vector<Value>&) {
+                   if (++depth > kMaxDepth)
+                     throw std::runtime_error("macros call each other endlessly");
+                   return true;
+                 }));
+    context->set("python_leave", Callable([&depth](const std::vector<Value>&) {
+                   --depth;
+                   return true;
+                 }));
     return parsed_->root->render(context);
   } catch (const std::exception& error) {
     throw Error("the chat template refuses this chat")
         .At(name_)
-        .Found(refusal.empty() ? FirstLine(error.what()) : refusal);
+        .Found(refusal.empty() ? WithoutPlace(error.what()) : refusal);
   }
 }
 

@@ -87,7 +87,7 @@ TEST_P(ChatParityTest, SpansAreTheContents) {
 INSTANTIATE_TEST_SUITE_P(Templates, ChatParityTest,
                          testing::Values("smollm2", "qwen2.5", "qwen3", "mistral-nemo",
                                          "mistral-small-3.2", "olmo2", "olmo3", "llama2-like",
-                                         "llama3-like", "gemma-like"),
+                                         "llama3-like", "gemma-like", "indented"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) c = std::isalnum(c) != 0 ? c : '_';

@@ -63,14 +63,19 @@ TEST(ChatTemplate, StripsWhatPythonStrips) {
   EXPECT_EQ(Render("[{{ '\\nab\\n\\n'.strip('\\n') }}]"), "[ab]");
 }
 
-TEST(ChatTemplate, CountsCharacters) {
-  EXPECT_EQ(Render("{{ messages[0].content|length }}", {{"user", "é😀"}}), "2");
-  EXPECT_EQ(Render("{{ messages|length }}", {{"user", "a"}, {"user", "b"}}), "2");
-}
-
 TEST(ChatTemplate, CommentsLeaveNoTrace) {
   EXPECT_EQ(Render("a{# one #}b {#- two -#} c\n{# three #}\nd"), "abc\nd");
   EXPECT_EQ(Render("a{#" + std::string(100'000, 'x') + "#}b"), "ab");
+}
+
+// trim_blocks and lstrip_blocks, but not in front of expressions.
+TEST(ChatTemplate, TrimsAsTheReferenceDoes) {
+  EXPECT_EQ(Render("a\n  {{ 'b' }}\n  {% if true %}\n  c\n  {% endif %}\nd\n"), "a\n  b\n  c\nd");
+  EXPECT_EQ(Render("a {%- if true -%} \n b {%- endif %} c"), "ab c");
+  EXPECT_EQ(Render("a\n  {%+ if true +%}\nb{% endif %}"), "a\n  \nb");
+  EXPECT_EQ(Render("a \r\n{#- c -#}\u3000\r b\r"), "ab");
+  EXPECT_EQ(Render("{ {%- if true %}% if x %}{% endif %}{#{#}{ {{- '}' }}"), "{% if x %}{}");
+  EXPECT_EQ(Render("a" + std::string(50'000, ' ') + "{{- 'b' }}"), "ab");
 }
 
 TEST(ChatTemplate, ReplacesBytesThatAreNotText) {
@@ -113,18 +118,21 @@ TEST(ChatTemplate, HostileTemplatesAreRefused) {
       "{{ " + repeat("not ", 20'000) + "true }}",
       "{{ 1" + repeat(" + 1", 20'000) + " }}",
       "{{ " + std::string(50'000, 'a') + " }}",
-      "a" + std::string(50'000, ' ') + "{{- 'b' }}",
       "{{" + std::string(50'000, ' ') + "'b' }}",
       std::string(1 << 20, 'x'),
       "{{ 1 % 0 }}",
       "{% set z = 0 %}{{ 1 // z }}",
       "{{ 'abc'[10:0:-1] }}",
       "{{ 'abc'[a[1:2]:0:-1] }}",
+      "{{ 'abc'.split('') }}",
+      "{{ 1 / 2 }}",
+      "{{ '\\u00e9' }}",
   };
   for (const std::string& source : hostile) {
     EXPECT_THROW(Template(source), Error) << source.substr(0, 40);
   }
   EXPECT_THROW(Render("{{ range(1000000000000) }}"), Error);
+  EXPECT_THROW(Render("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), Error);
   EXPECT_THROW(Render("{{ range(0, 1, 0)[0] }}"), Error);
 }
 
@@ -133,6 +141,22 @@ TEST(ChatTemplate, UsualExpressionsAreNotRefused) {
             "133bcab");
   EXPECT_EQ(Render("{{ {'a': {'b': [1, 2]}}['a']['b'][1] }}{{ '}}' }}{{ \"%}\" }}"), "2}}%}");
   EXPECT_EQ(Render("{ {% if 5 % 2 == 1 %}%{% endif %} }"), "{ % }");
+}
+
+TEST(ChatTemplate, HasFiltersThatMinjaLacks) {
+  EXPECT_EQ(Render("{{ 'a-b-c' | replace('-', '+') }}{{ ('a,b'.split(',') | first) }}"), "a+b+ca");
+  EXPECT_THROW(Render("{{ [] | first }}"), Error);
+  EXPECT_THROW(Render("{{ 'a' | replace('', 'b') }}"), Error);
+  EXPECT_THROW(Render("{{ 1 | trim }}"), Error);
+}
+
+TEST(ChatTemplate, MacrosKeepTheirBlanks) {
+  EXPECT_EQ(Render("{% macro f(x) %}\n  {{ x }}\n  {% endmacro %}[{{ f(1) }}{{ f(2) }}]"),
+            "[  1\n  2\n]");
+  EXPECT_EQ(Render("{%- macro f(x) -%}\n  {{ x }}\n  {%- endmacro -%} [{{ f(1) }}]"), "[1]");
+  EXPECT_EQ(Render("{% macro f(n) %}{{ n }}{% if n %}{{ f(n - 1) }}{% endif %}{% endmacro %}"
+                   "{{ f(9) }}{{ f(3) }}"),
+            "98765432103210");
 }
 
 TEST(ChatTemplate, SpansAreNotMistakenForHeaders) {
