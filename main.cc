@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/version.h"
+#include "decode/command.h"
 #include "eval/command.h"
 #include "extract/command.h"
 #include "model/command.h"
@@ -26,6 +27,7 @@ int Run(int argc, char** argv) {
   extrospect::AddModelCommand(app);
   extrospect::AddExtractCommand(app);
   extrospect::AddTrainCommand(app);
+  extrospect::AddDecodeCommand(app);
   extrospect::AddEvalCommand(app);
   try {
     app.parse(argc, argv);
