@@ -14,6 +14,8 @@
 namespace extrospect {
 namespace {
 
+constexpr double kDevFalseAlarms = 0.05;
+
 // For every record the index of another one of its dose with another concept; its own where there
 // is none.
 std::vector<int64_t> ShuffledPartners(const std::vector<TrialRecord>& records, uint64_t seed,
@@ -46,7 +48,8 @@ at::Tensor RandomLike(const at::Tensor& rows, uint64_t seed, const std::string& 
   return noise / noise.norm(2, {-1}, true).clamp_min(1e-12) * rows.norm(2, {-1}, true);
 }
 
-void Fill(const DecoderInfo& info, const Scores& scores, std::vector<TrialRecord>& records) {
+void Fill(const DecoderChannel& channel, const Scores& scores, std::vector<TrialRecord>& records) {
+  const DecoderInfo& info = channel.decoder->info();
   const at::Tensor log_p = scores.log_p.to(at::kDouble).contiguous();
   const at::Tensor valence = scores.valence.to(at::kDouble).contiguous();
   const at::Tensor arousal = scores.arousal.to(at::kDouble).contiguous();
@@ -54,6 +57,7 @@ void Fill(const DecoderInfo& info, const Scores& scores, std::vector<TrialRecord
   for (size_t i = 0; i < records.size(); ++i) {
     const double* const row = log_p.const_data_ptr<double>() + static_cast<int64_t>(i) * classes;
     FillFromDistribution(info.lexicon, {row, row + classes}, info.abstain_below, records[i]);
+    records[i].detected = records[i].detection > channel.detect_above;
     records[i].valence = valence.const_data_ptr<double>()[i];
     records[i].arousal = arousal.const_data_ptr<double>()[i];
   }
@@ -108,6 +112,19 @@ std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders
   return channels;
 }
 
+void CalibrateDetection(DecoderChannel& channel, const at::Tensor& neutral,
+                        const std::vector<std::string>& holders) {
+  if (neutral.size(0) == 0) return;
+  const Scores scores = channel.decoder->Read(neutral, holders);
+  const int64_t nothing = channel.decoder->info().lexicon.nothing();
+  const at::Tensor found =
+      std::get<0>((1.0 - scores.log_p.select(1, nothing).to(at::kDouble).exp()).sort())
+          .contiguous();
+  const double* const sorted = found.const_data_ptr<double>();
+  const auto allowed = static_cast<int64_t>(kDevFalseAlarms * static_cast<double>(found.numel()));
+  channel.detect_above = sorted[found.numel() - 1 - allowed];
+}
+
 void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
                       std::vector<TrialRecord> records, const std::vector<uint8_t>& wants_sentence,
                       bool with_controls, uint64_t seed, const std::string& stream,
@@ -119,14 +136,13 @@ void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
     record.hook = channel.hooks();
     holders.push_back(record.trial.holder);
   }
-  const DecoderInfo& info = channel.decoder->info();
   const auto read = [&](const std::string& variant, const at::Tensor& input) {
     for (TrialRecord& record : records) {
       record.variant = variant;
       record.text.clear();
     }
     const Scores scores = channel.decoder->Read(input, holders);
-    Fill(info, scores, records);
+    Fill(channel, scores, records);
     if (variant == "real") {
       std::vector<int64_t> chosen;
       std::vector<std::string> chosen_holders;

@@ -17,6 +17,8 @@ namespace extrospect {
 struct DecoderChannel {
   std::string name;  // the decoder's kind, or its folder's name where two are of one kind
   std::unique_ptr<Decoder> decoder;
+  // A feeling counts as detected where 1 − p(nothing) is above this; see CalibrateDetection.
+  double detect_above = 0.5;
 
   std::vector<int64_t> blocks() const;
   std::string hooks() const;  // joined by commas
@@ -28,6 +30,11 @@ std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders
                                          const ActivationOrigin& origin,
                                          const std::vector<std::string>& hooks,
                                          const std::string& activation_file, at::Device device);
+
+// Sets detect_above so that at most 5 % of `neutral` rows [n, hooks, d_model] (dev transcripts
+// without a feeling) are above it. Left as it is without rows.
+void CalibrateDetection(DecoderChannel& channel, const at::Tensor& neutral,
+                        const std::vector<std::string>& holders);
 
 using RecordSink = std::function<void(const TrialRecord&)>;
 

@@ -94,6 +94,25 @@ ordered_json FileEntry(const std::string& what, const std::string& path,
           {"sha256", sha256}};
 }
 
+// Sets each decoder's threshold of detection on the neutral dev transcripts.
+void CalibrateOnDev(const ActivationTable& table, const std::vector<Transcript>& transcripts,
+                    std::vector<DecoderChannel>& decoders) {
+  for (DecoderChannel& channel : decoders) {
+    const DecoderInfo& info = channel.decoder->info();
+    const ActivationTable::Rows rows = table.Read(info.hooks, info.selection);
+    std::vector<at::Tensor> neutral;
+    std::vector<std::string> holders;
+    for (size_t i = 0; i < transcripts.size(); ++i) {
+      if (transcripts[i].split != "dev" || transcripts[i].emotion != kNothing || !rows.has[i]) {
+        continue;
+      }
+      neutral.push_back(rows.values[static_cast<int64_t>(i)]);
+      holders.push_back(transcripts[i].holder);
+    }
+    if (!neutral.empty()) CalibrateDetection(channel, at::stack(neutral), holders);
+  }
+}
+
 void PrintSummary(const ordered_json& report, const std::string& output) {
   std::printf("%s\n", report["verdict"]["sentence"].get<std::string>().c_str());
   for (const auto& problem : report["verdict"]["problems"]) {
@@ -120,7 +139,7 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
   const ActivationTable table(options.activations);
   const std::vector<Transcript> transcripts = Labelled(table, options.transcripts);
   const std::vector<at::Device> devices = ParseDevices(options.device);
-  const std::vector<DecoderChannel> decoders =
+  std::vector<DecoderChannel> decoders =
       OpenDecoders(options.decoders, table.reader().origin(), table.reader().hooks(),
                    options.activations, devices.front());
   const LanguageModel model = LoadModel(
@@ -135,6 +154,7 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
   }
   const Lexicon lexicon =
       decoders.empty() ? Lexicon::BuiltIn() : decoders.front().decoder->info().lexicon;
+  CalibrateOnDev(table, transcripts, decoders);
   std::filesystem::create_directories(flags.output);
   std::FILE* const progress = flags.quiet ? nullptr : stderr;
   const EvalSetup setup{model, table, transcripts, lexicon, decoders, options, progress};
@@ -176,6 +196,7 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
                     {"selection", info.selection},
                     {"pool", info.pool},
                     {"abstain_below", info.abstain_below},
+                    {"detect_above", channel.detect_above},
                     {"sha256", info.sha256}});
   }
   auto& files = about["files"] = ordered_json::array();

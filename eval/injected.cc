@@ -97,8 +97,8 @@ nlohmann::ordered_json RunInjected(const EvalSetup& setup, const TextReader& rea
     const std::vector<uint8_t> wants_sentence =
         SpreadMarks(gathered[s].records.size(), after ? options.injected.sentences : 0);
     ReadWithControls(setup.decoders[s / readings.size()], at::stack(gathered[s].rows),
-                     std::move(gathered[s].records), wants_sentence, after, options.seed,
-                     "injected", sink);
+                     std::move(gathered[s].records), wants_sentence, /*with_controls=*/true,
+                     options.seed, after ? "injected" : "injected/whole", sink);
   }
 
   // The text is the same whatever was injected: one answer a transcript serves all its trials.

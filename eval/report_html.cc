@@ -26,8 +26,9 @@ std::string Verdict(const ordered_json& report) {
   const ordered_json& verdict = report["verdict"];
   std::string out = "<h1>" + EscapeHtml(verdict["sentence"].get<std::string>()) + "</h1>\n";
   if (!verdict["interpretable"].get<bool>()) {
-    out += "<div class=\"callout\"><p><strong>This run cannot be taken at its word:</strong></p>"
-           "<ul>";
+    out +=
+        "<div class=\"callout\"><p><strong>This run cannot be taken at its word:</strong></p>"
+        "<ul>";
     for (const auto& problem : verdict["problems"]) {
       out += "<li>" + EscapeHtml(problem.get<std::string>()) + "</li>";
     }
@@ -39,12 +40,14 @@ std::string Verdict(const ordered_json& report) {
 std::string Notes(const ordered_json& report) {
   const ordered_json& verdict = report["verdict"];
   std::string out;
+  out += Paragraph(verdict["whole"], "lead");
   if (verdict["natural"] != verdict["sentence"]) out += Paragraph(verdict["natural"], "lead");
   for (const auto& note : verdict["notes"]) out += Paragraph(note, "note");
   if (verdict["interpretable"].get<bool>()) {
-    out += "<div class=\"callout good\"><p>Every control is there, false alarms are below 10 %, "
-           "and without the right activations identification falls to where guessing is.</p>"
-           "</div>\n";
+    out +=
+        "<div class=\"callout good\"><p>Every control is there, false alarms are below 10 %, "
+        "and without the right activations identification falls to where guessing is.</p>"
+        "</div>\n";
   }
   return out;
 }
@@ -69,14 +72,14 @@ std::string Example(const TrialRecord& record, const std::string& text) {
   out += "<span class=\"badge\">" + EscapeHtml(trial.transcript) + "</span></div>\n<blockquote>" +
          EscapeHtml(text) + "</blockquote>\n";
   if (!record.text.empty()) {
-    out += "<div class=\"said\">" + EscapeHtml(record.channel) + " decoder: " +
-           EscapeHtml(record.text) + "</div>\n";
+    out += "<div class=\"said\">" + EscapeHtml(record.channel) +
+           " decoder: " + EscapeHtml(record.text) + "</div>\n";
   }
   out += "<div class=\"bars\">";
   for (size_t i = 0; i < std::min(kBars, record.top.size()); ++i) {
     const EmotionProbability& item = record.top[i];
-    const bool hit = std::find(trial.labels.begin(), trial.labels.end(), item.name) !=
-                     trial.labels.end();
+    const bool hit =
+        std::find(trial.labels.begin(), trial.labels.end(), item.name) != trial.labels.end();
     char width[32], share[32];
     std::snprintf(width, sizeof width, "%.1f%%", std::clamp(item.p, 0.0, 1.0) * 100);
     std::snprintf(share, sizeof share, "%.1f %%", item.p * 100);
@@ -120,10 +123,11 @@ std::string Examples(const ordered_json& report, const std::vector<TrialRecord>&
       show("The worst", n - k);
     }
   }
-  return out.empty() ? "" : "<h2>Readings</h2>\n<p>Of the " + EscapeHtml(decoder) +
-                                " decoder, sorted by the rank that it gave the truth; what is "
-                                "shown is the extremes and the middle, not a choice.</p>\n" +
-                                out;
+  return out.empty() ? ""
+                     : "<h2>Readings</h2>\n<p>Of the " + EscapeHtml(decoder) +
+                           " decoder, sorted by the rank that it gave the truth; what is "
+                           "shown is the extremes and the middle, not a choice.</p>\n" +
+                           out;
 }
 
 std::string Provenance(const ordered_json& report) {
@@ -139,17 +143,20 @@ std::string Provenance(const ordered_json& report) {
   if (report.contains("files")) {
     for (const auto& file : report["files"]) add(file["what"], file["name"], file["sha256"]);
   }
-  add("trials", "trials.jsonl, " + std::to_string(report["trials"]["lines"].get<int64_t>()) +
-                    " lines",
+  add("trials",
+      "trials.jsonl, " + std::to_string(report["trials"]["lines"].get<int64_t>()) + " lines",
       report["trials"]["sha256"]);
-  out += "<div class=\"table\"><table><thead><tr><th>file</th><th style=\"text-align:left\">name"
-         "</th><th style=\"text-align:left\">SHA-256</th></tr></thead><tbody>" +
-         rows + "</tbody></table></div>\n";
-  out += "<p class=\"note\">Every figure on this page can be recomputed from trials.jsonl alone "
-         "(tools/recompute_report.py does).</p>\n";
+  out +=
+      "<div class=\"table\"><table><thead><tr><th>file</th><th style=\"text-align:left\">name"
+      "</th><th style=\"text-align:left\">SHA-256</th></tr></thead><tbody>" +
+      rows + "</tbody></table></div>\n";
+  out +=
+      "<p class=\"note\">Every figure on this page can be recomputed from trials.jsonl alone "
+      "(tools/recompute_report.py does).</p>\n";
   for (const auto& [key, title] :
        {std::pair{"config", "Configuration"}, std::pair{"design", "The injected trials as run"},
-        std::pair{"decoders", "Decoders"}, std::pair{"text_reader", "The text-only reader on dev"}}) {
+        std::pair{"decoders", "Decoders"},
+        std::pair{"text_reader", "The text-only reader on dev"}}) {
     if (!report.contains(key) || report[key].is_null()) continue;
     out += "<details><summary>" + std::string(title) + "</summary><pre>" +
            EscapeHtml(report[key].dump(1)) + "</pre></details>\n";
@@ -191,7 +198,8 @@ std::string ReportHtml(const ordered_json& report, const std::vector<TrialRecord
   out += Examples(report, records, texts);
   out += Provenance(report);
   if (report.contains("created_by")) {
-    out += "<footer>Made by " + EscapeHtml(report["created_by"].get<std::string>()) + ".</footer>\n";
+    out +=
+        "<footer>Made by " + EscapeHtml(report["created_by"].get<std::string>()) + ".</footer>\n";
   }
   out += "</main><div id=\"tip\" role=\"status\"></div>\n<script>" + std::string(kReportScript) +
          "</script></body></html>\n";

@@ -62,6 +62,7 @@ std::string ReportMarkdown(const ordered_json& report) {
     out += "\n**Cannot be interpreted:** " + problem.get<std::string>() + "\n";
   }
   for (const auto& note : verdict["notes"]) out += "\n" + note.get<std::string>() + "\n";
+  if (const std::string whole = verdict["whole"]; !whole.empty()) out += "\n" + whole + "\n";
   const std::string natural = verdict["natural"], sentence = verdict["sentence"];
   if (!natural.empty() && natural != sentence) out += "\n" + natural + "\n";
   const auto section = [&](const char* title, const std::string& truth, const std::string& subset,

@@ -118,15 +118,37 @@ std::vector<ChartSeries> DoseSeries(const ordered_json& report, const std::strin
                  part, name);
       if (figure.is_null()) continue;
       const std::string value = percent ? PercentText(figure) : Number(figure[0]);
-      series.points.push_back(PointOf(static_cast<double>(i), figure,
-                                      look.name + ", dose " + levels[i].name + "\n" + value + " " +
-                                          (percent ? IntervalText(figure)
-                                                   : "[" + Number(figure[1]) + ", " +
-                                                         Number(figure[2]) + "]")));
+      series.points.push_back(
+          PointOf(static_cast<double>(i), figure,
+                  look.name + ", dose " + levels[i].name + "\n" + value + " " +
+                      (percent ? IntervalText(figure)
+                               : "[" + Number(figure[1]) + ", " + Number(figure[2]) + "]")));
     }
     if (!series.points.empty()) all.push_back(std::move(series));
   }
   return all;
+}
+
+// A decoder's reading of the whole content over the doses, injected tokens included.
+ChartSeries WholeSeries(const ordered_json& report, const std::string& decoder) {
+  ChartSeries series;
+  const std::vector<DoseLevel> levels = DoseLevels(report);
+  for (const ChannelLook& look : ChannelLooks(report)) {
+    if (look.channel != decoder) continue;
+    series.name = decoder + ", whole";
+    series.color = look.color;
+  }
+  series.dashed = true;
+  for (size_t i = 0; i < levels.size(); ++i) {
+    const ordered_json top1 =
+        Figure(FindGroup(report, "injected", "seen", decoder, "real", "whole", levels[i].name),
+               "identification", "top1");
+    if (top1.is_null()) continue;
+    series.points.push_back(PointOf(static_cast<double>(i), top1,
+                                    series.name + " content, dose " + levels[i].name + "\n" +
+                                        PercentText(top1) + " " + IntervalText(top1)));
+  }
+  return series;
 }
 
 ChartOptions DoseOptions(const ordered_json& report, const std::string& label,
@@ -179,8 +201,7 @@ std::string FigureTable(const ordered_json& report, const std::string& truth,
   std::string rows;
   for (const ChannelLook& look : ChannelLooks(report)) {
     const std::string reading = truth == "injected" ? MainReading(report, look.channel) : "";
-    const auto* const group =
-        FindGroup(report, truth, subset, look.channel, "real", reading, dose);
+    const auto* const group = FindGroup(report, truth, subset, look.channel, "real", reading, dose);
     if (group == nullptr || (*group)["identification"].is_null()) continue;
     rows += FigureRow(look, group);
   }
@@ -231,9 +252,13 @@ std::string DoseChart(const ordered_json& report) {
   const std::string other = report["summary_options"]["text_channel"] == "text-only-pmi"
                                 ? "text-only-raw"
                                 : "text-only-pmi";
-  const std::vector<ChartSeries> series = DoseSeries(
+  std::vector<ChartSeries> series = DoseSeries(
       report, "seen", {other, "self-report-free", "yes-no"}, "identification", "top1", true);
   if (series.empty()) return "";
+  for (const auto& decoder : report["summary_options"]["decoders"]) {
+    ChartSeries whole = WholeSeries(report, decoder.get<std::string>());
+    if (!whole.points.empty()) series.push_back(std::move(whole));
+  }
   ChartOptions options =
       DoseOptions(report, "Share of injected emotions that each channel names, by dose",
                   "injected emotion named exactly (top-1)");
@@ -243,9 +268,10 @@ std::string DoseChart(const ordered_json& report) {
   return Figured(
       XyChart(options, series),
       "Bands are 95 % intervals (Wilson). At dose 0 nothing was injected: what is named there is "
-      "a guess. The decoder reads at a later block and on tokens behind the injection; the model "
-      "is asked after the injection has ended; the text-only reader sees the text alone, which an "
-      "injection does not change.");
+      "a guess. Decoders read some blocks above the injection: on the tokens behind it (solid), or "
+      "on the whole content, injected tokens included (dotted). The model is asked when the "
+      "injection has ended; the text-only reader sees the text alone, which an injection does not "
+      "change.");
 }
 
 std::string KeyFigures(const ordered_json& report) {
@@ -286,7 +312,9 @@ std::string DifferenceSection(const ordered_json& report) {
     const std::string a = entry["a"]["channel"], b = entry["b"]["channel"],
                       variant = entry["b"]["variant"];
     const std::string title =
-        names[a] + (injected ? ", injected emotions" : ", natural transcripts");
+        names[a] + (!injected                          ? ", natural transcripts"
+                    : entry["a"]["reading"] == "whole" ? ", injected, over the whole content"
+                                                       : ", injected, behind the injection");
     if (title != heading) {
       heading = title;
       rows.push_back({title, {}, true});
@@ -299,15 +327,16 @@ std::string DifferenceSection(const ordered_json& report) {
     char text[64];
     std::snprintf(text, sizeof text, "%+.1f points [%.1f, %.1f]", top1[0].get<double>() * 100,
                   top1[1].get<double>() * 100, top1[2].get<double>() * 100);
-    rows.push_back({"minus " + against, {Dot(top1, color, false, title + " minus " + against + "\n" + text)}});
+    rows.push_back(
+        {"minus " + against, {Dot(top1, color, false, title + " minus " + against + "\n" + text)}});
     const ordered_json& top5 = entry["top5"];
     char five[64];
     std::snprintf(five, sizeof five, "%+.1f [%.1f, %.1f]", top5[0].get<double>() * 100,
                   top5[1].get<double>() * 100, top5[2].get<double>() * 100);
     table += "<tr>" + Cell(title + " − " + against) +
              Cell(std::to_string(entry["n_trials"].get<int64_t>())) +
-             Cell(std::to_string(entry["n_concepts"].get<int64_t>())) + Cell(std::string(text)) + Cell(std::string(five)) +
-             "</tr>";
+             Cell(std::to_string(entry["n_concepts"].get<int64_t>())) + Cell(std::string(text)) +
+             Cell(std::string(five)) + "</tr>";
   }
   if (table.empty()) return "";
   DotChartOptions options;
@@ -363,12 +392,13 @@ std::string InjectedSection(const ordered_json& report) {
     }
   }
   if (!rows.empty()) {
-    out += "<details><summary>By dose, behind the injection and over the whole "
-           "content</summary><p class=\"note\">The second reading includes the tokens where the "
-           "vector went in, some blocks later; it is the easier one and counts for no headline."
-           "</p>" +
-           Table({"decoder", "behind: top-1", "top-5", "whole: top-1", "top-5"}, rows) +
-           "</details>\n";
+    out +=
+        "<details><summary>By dose, behind the injection and over the whole "
+        "content</summary><p class=\"note\">The second reading includes the tokens where the "
+        "vector went in, some blocks later; it is the easier one and counts for no headline."
+        "</p>" +
+        Table({"decoder", "behind: top-1", "top-5", "whole: top-1", "top-5"}, rows) +
+        "</details>\n";
   }
   return out;
 }
@@ -380,12 +410,11 @@ std::string NaturalSection(const ordered_json& report) {
     const ordered_json top1 = Figure(group, "identification", "top1");
     const ordered_json top5 = Figure(group, "identification", "top5");
     if (top1.is_null()) continue;
-    rows.push_back(
-        {look.name,
-         {Dot(top5, look.color, true,
-              look.name + ", top-5\n" + PercentText(top5) + " " + IntervalText(top5)),
-          Dot(top1, look.color, false,
-              look.name + ", top-1\n" + PercentText(top1) + " " + IntervalText(top1))}});
+    rows.push_back({look.name,
+                    {Dot(top5, look.color, true,
+                         look.name + ", top-5\n" + PercentText(top5) + " " + IntervalText(top5)),
+                     Dot(top1, look.color, false,
+                         look.name + ", top-1\n" + PercentText(top1) + " " + IntervalText(top1))}});
   }
   if (rows.empty()) return "";
   DotChartOptions options;
@@ -411,11 +440,12 @@ std::string ControlSection(const ordered_json& report) {
   double high = 0.05;
   for (const auto& name : report["summary_options"]["decoders"]) {
     const auto decoder = name.get<std::string>();
-    for (const bool injected : {true, false}) {
+    for (const std::string reading : {"after", "whole", ""}) {
+      const bool injected = !reading.empty();
       std::vector<DotRow> part;
       for (const std::string variant : {"real", "shuffled", "random", "zeroed"}) {
         const auto* const group =
-            injected ? FindGroup(report, "injected", "seen", decoder, variant, "after", "all")
+            injected ? FindGroup(report, "injected", "seen", decoder, variant, reading, "all")
                      : FindGroup(report, "natural", "test", decoder, variant, "", "");
         const ordered_json top1 = Figure(group, "identification", "top1");
         if (top1.is_null()) continue;
@@ -425,8 +455,12 @@ std::string ControlSection(const ordered_json& report) {
                              variant + "\n" + PercentText(top1) + " " + IntervalText(top1))}});
       }
       if (part.empty()) continue;
-      rows.push_back(
-          {decoder + " decoder, " + (injected ? "injected" : "natural"), {}, true});
+      rows.push_back({decoder + " decoder, " +
+                          (reading == "after"   ? "behind the injection"
+                           : reading == "whole" ? "injected, over the whole content"
+                                                : "natural"),
+                      {},
+                      true});
       rows.insert(rows.end(), part.begin(), part.end());
     }
   }
@@ -459,8 +493,7 @@ std::string CalibrationSection(const ordered_json& report) {
     const ordered_json& calibration = (*group)["calibration"];
     rows += "<tr>" + NameCell(look) + Cell(Number(calibration["accuracy"], 3)) +
             Cell(Number(calibration["mean_confidence"], 3)) + Cell(Number(calibration["ece"], 3)) +
-            Cell(Number(calibration["brier"], 3)) +
-            Cell((*group)["abstained"]) + "</tr>";
+            Cell(Number(calibration["brier"], 3)) + Cell((*group)["abstained"]) + "</tr>";
     if (!IsDecoder(report, look.channel) &&
         look.channel != report["summary_options"]["text_channel"]) {
       continue;
@@ -471,7 +504,10 @@ std::string CalibrationSection(const ordered_json& report) {
       if (n < 3) continue;  // fewer say nothing
       const auto right = static_cast<int64_t>(std::lround(n * bin["accuracy"].get<double>()));
       const Estimate estimate = WilsonInterval(right, static_cast<int64_t>(n));
-      ChartPoint point{bin["confidence"], bin["accuracy"], estimate.low, estimate.high,
+      ChartPoint point{bin["confidence"],
+                       bin["accuracy"],
+                       estimate.low,
+                       estimate.high,
                        look.name + ": " + std::to_string(static_cast<int>(n)) +
                            " readings\nconfidence " + Number(bin["confidence"]) + ", right " +
                            Number(bin["accuracy"]),
@@ -525,9 +561,9 @@ std::string DetectionSection(const ordered_json& report) {
             Cell(std::to_string(d["n_signal"].get<int64_t>()) + " / " +
                  std::to_string(d["n_noise"].get<int64_t>())) +
             Cell(d["hit_rate"]) + Cell(d["false_alarm_rate"]) + Cell(Number(d["d_prime"])) +
-            Cell(auroc.is_null() ? "–"
-                                 : Number(auroc[0]) + " [" + Number(auroc[1]) + ", " +
-                                       Number(auroc[2]) + "]") +
+            Cell(auroc.is_null()
+                     ? "–"
+                     : Number(auroc[0]) + " [" + Number(auroc[1]) + ", " + Number(auroc[2]) + "]") +
             "</tr>";
   };
   for (const ChannelLook& look : ChannelLooks(report)) {
@@ -540,15 +576,18 @@ std::string DetectionSection(const ordered_json& report) {
   }
   if (!rows.empty()) {
     out += Table({"channel", "signal / noise", "hits", "false alarms", "d′", "AUROC"}, rows);
-    out += "<p class=\"note\">Each channel decides by its own rule: a decoder detects where it does "
-           "not abstain (its threshold was set on dev transcripts), the YES/NO question where YES "
-           "is likelier than NO. Random directions have the norm of an emotion vector: a channel "
-           "that detects them as well detects something unusual, not an emotion.</p>\n";
+    out +=
+        "<p class=\"note\">Decoders detect where their probability of nothing is below a threshold "
+        "that was set on dev transcripts (5 % false alarms there); the other channels where "
+        "nothing is not their first choice, or where YES is likelier than NO. Random directions "
+        "have the norm of an emotion vector: a channel that detects them as well detects something "
+        "unusual, not an emotion.</p>\n";
   }
   // The YES/NO protocol by dose.
   std::string protocol;
   for (const DoseLevel& level : DoseLevels(report)) {
-    const auto* const group = FindGroup(report, "injected", "seen", "yes-no", "real", "", level.name);
+    const auto* const group =
+        FindGroup(report, "injected", "seen", "yes-no", "real", "", level.name);
     if (group == nullptr || !group->contains("extra")) continue;
     const ordered_json& extra = (*group)["extra"];
     const auto value = [&](const char* name) {
@@ -560,16 +599,16 @@ std::string DetectionSection(const ordered_json& report) {
                 value("detection score") + value("inverted score") + value("match score") + "</tr>";
   }
   if (!protocol.empty()) {
-    out += "<details><summary>The YES/NO protocol in logits</summary><p class=\"note\">d is "
-           "logit(YES) − logit(NO). Detection score: d on the detection question minus the mean d "
-           "of factual questions whose answer is NO. Inverted: the same with the question turned "
-           "round, so that noticing means NO. Match: d on “do you feel X?” with the injected X "
-           "minus an unrelated one. If the model noticed anything, scores would rise with the "
-           "dose.</p>" +
-           Table({"", "d detection", "d factual", "detection score", "inverted score",
-                  "match score"},
-                 protocol) +
-           "</details>\n";
+    out +=
+        "<details><summary>The YES/NO protocol in logits</summary><p class=\"note\">d is "
+        "logit(YES) − logit(NO). Detection score: d on the detection question minus the mean d "
+        "of factual questions whose answer is NO. Inverted: the same with the question turned "
+        "round, so that noticing means NO. Match: d on “do you feel X?” with the injected X "
+        "minus an unrelated one. If the model noticed anything, scores would rise with the "
+        "dose.</p>" +
+        Table({"", "d detection", "d factual", "detection score", "inverted score", "match score"},
+              protocol) +
+        "</details>\n";
   }
   return out.empty() ? "" : "<h2>Detection</h2>\n" + out;
 }
@@ -579,9 +618,10 @@ std::string UnseenAndHardSection(const ordered_json& report) {
   const std::string unseen_injected = FigureTable(report, "injected", "unseen", "all");
   const std::string unseen_natural = FigureTable(report, "natural", "unseen", "");
   if (!unseen_injected.empty() || !unseen_natural.empty()) {
-    out += "<h2>Emotions never trained on</h2>\n<p>Some emotions are kept out of training "
-           "altogether. A decoder cannot have learnt their names; what counts is whether it reads "
-           "a neighbour: the family, or a near miss.</p>\n";
+    out +=
+        "<h2>Emotions never trained on</h2>\n<p>Some emotions are kept out of training "
+        "altogether. A decoder cannot have learnt their names; what counts is whether it reads "
+        "a neighbour: the family, or a near miss.</p>\n";
     if (!unseen_natural.empty()) out += "<h3>Natural transcripts</h3>\n" + unseen_natural;
     if (!unseen_injected.empty()) out += "<h3>Injected vectors</h3>\n" + unseen_injected;
   }
@@ -604,16 +644,16 @@ std::string UnseenAndHardSection(const ordered_json& report) {
                 "</tr>";
       }
     }
-    out += "<h2>Hard cases</h2>\n<p>Mixed: two feelings at once, either counts as right. Denied: "
-           "“I’m fine”, said by somebody who is not. Other: a feeling told of somebody else. "
-           "Masked: performed politeness or cheer over what is beneath.</p>\n" +
-           Table({"kind and channel", "n", "top-1", "top-5", "family", "abstained"}, rows);
+    out +=
+        "<h2>Hard cases</h2>\n<p>Mixed: two feelings at once, either counts as right. Denied: "
+        "“I’m fine”, said by somebody who is not. Other: a feeling told of somebody else. "
+        "Masked: performed politeness or cheer over what is beneath.</p>\n" +
+        Table({"kind and channel", "n", "top-1", "top-5", "family", "abstained"}, rows);
   }
   return out;
 }
 
-std::string ConfusionSection(const ordered_json& report,
-                             const std::vector<TrialRecord>& records) {
+std::string ConfusionSection(const ordered_json& report, const std::vector<TrialRecord>& records) {
   const std::string decoder = TextOf(report["verdict"], "decoder");
   std::set<std::string> families;
   std::map<bool, std::map<std::pair<std::string, std::string>, double>> counts;
@@ -670,8 +710,8 @@ std::string AffectSection(const ordered_json& report, const std::vector<TrialRec
         return Cell(Number(Figure(group, part, name)));
       };
       rows += "<tr>" +
-              NameCell({look.channel, look.name + (injected ? ", injected" : ", natural"),
-                        look.color}) +
+              NameCell(
+                  {look.channel, look.name + (injected ? ", injected" : ", natural"), look.color}) +
               Cell(std::to_string((*group)["valence"]["n"].get<int64_t>())) +
               figure("valence", "mae") + figure("valence", "correlation") +
               figure("arousal", "mae") + figure("arousal", "correlation") + "</tr>";
@@ -684,8 +724,7 @@ std::string AffectSection(const ordered_json& report, const std::vector<TrialRec
   std::map<std::string, double> truth;
   for (const TrialRecord& record : records) {
     if (record.channel != decoder || record.variant != "real" || record.trial.injected() ||
-        !record.trial.signal() || record.trial.subset != "test" ||
-        !std::isfinite(record.valence)) {
+        !record.trial.signal() || record.trial.subset != "test" || !std::isfinite(record.valence)) {
       continue;
     }
     auto& [sum, count] = sums[record.trial.concept_word];
@@ -717,8 +756,8 @@ std::string AffectSection(const ordered_json& report, const std::vector<TrialRec
                        EscapeHtml(decoder) + " decoder.",
                    "square");
   }
-  return out + Table({"channel", "n", "valence MAE", "valence r", "arousal MAE", "arousal r"},
-                     rows);
+  return out +
+         Table({"channel", "n", "valence MAE", "valence r", "arousal MAE", "arousal r"}, rows);
 }
 
 }  // namespace extrospect

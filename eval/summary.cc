@@ -298,13 +298,15 @@ ordered_json Comparisons(const std::map<GroupKey, Records>& groups, const Summar
   for (const std::string& decoder : options.decoders) {
     for (const std::string subset : {"seen", "unseen"}) {
       for (const std::string& dose : doses) {
-        const Side after{decoder, "real", "after"};
-        for (const std::string& self : options.self_channels) {
-          comparer.Add("injected", subset, dose, after, {self, "real", ""});
-        }
-        comparer.Add("injected", subset, dose, after, {options.text_channel, "real", ""});
-        for (const char* control : {"shuffled", "zeroed", "random"}) {
-          comparer.Add("injected", subset, dose, after, {decoder, control, "after"});
+        for (const std::string reading : {"after", "whole"}) {
+          const Side real{decoder, "real", reading};
+          for (const std::string& self : options.self_channels) {
+            comparer.Add("injected", subset, dose, real, {self, "real", ""});
+          }
+          comparer.Add("injected", subset, dose, real, {options.text_channel, "real", ""});
+          for (const char* control : {"shuffled", "zeroed", "random"}) {
+            comparer.Add("injected", subset, dose, real, {decoder, control, reading});
+          }
         }
       }
     }

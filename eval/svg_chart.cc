@@ -68,12 +68,23 @@ std::string EscapeHtml(std::string_view text) {
   out.reserve(text.size() + text.size() / 8);
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -159,8 +170,8 @@ std::string XyChart(const ChartOptions& options, const std::vector<ChartSeries>&
         out += Line(x_of(point.x), y_of(point.low), x_of(point.x), y_of(point.high),
                     Color("whisker", s.color));
       }
-      out += Circle(x_of(point.x), y_of(point.y), 3.6 * point.size, Color("dot", s.color),
-                    point.tip);
+      out +=
+          Circle(x_of(point.x), y_of(point.y), 3.6 * point.size, Color("dot", s.color), point.tip);
     }
     if (s.name.empty() || s.points.empty()) continue;
     ends.push_back(y_of(s.points.back().y));
@@ -225,7 +236,8 @@ std::string HeatMap(const std::string& label, const std::vector<std::string>& na
     for (size_t j = 0; j < names.size(); ++j) {
       const double share = rows[i][j];
       if (!std::isfinite(share)) continue;
-      const double x = left + static_cast<double>(j) * cell, y = top + static_cast<double>(i) * cell;
+      const double x = left + static_cast<double>(j) * cell,
+                   y = top + static_cast<double>(i) * cell;
       char tip[160], opacity[16];
       std::snprintf(tip, sizeof tip, "%s read as %s: %.0f %%", names[i].c_str(), names[j].c_str(),
                     share * 100);

@@ -23,8 +23,8 @@ struct ChartPoint {
   double x = 0.0, y = 0.0;
   double low = std::numeric_limits<double>::quiet_NaN();  // interval of y; NaN: none
   double high = std::numeric_limits<double>::quiet_NaN();
-  std::string tip;     // shown on hover
-  double size = 1.0;   // of the mark
+  std::string tip;    // shown on hover
+  double size = 1.0;  // of the mark
 };
 
 struct ChartSeries {

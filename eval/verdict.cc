@@ -41,37 +41,45 @@ bool Beats(const ordered_json* comparison) {
   return comparison != nullptr && (*comparison)["top1"][1].get<double>() > 0;
 }
 
-void CheckControls(const ordered_json& summary, const std::string& decoder, bool injected,
-                   ordered_json& problems) {
-  const std::string truth = injected ? "injected" : "natural";
-  const std::string subset = injected ? "seen" : "test", reading = injected ? "after" : "";
+// What speaks against believing a decoder in one kind of trials ("after", "whole", or natural: "").
+void CheckControls(const ordered_json& summary, const std::string& decoder,
+                   const std::string& reading, ordered_json& problems) {
+  const bool injected = !reading.empty();
+  const std::string truth = injected ? "injected" : "natural", subset = injected ? "seen" : "test";
   const std::string doses = injected ? "all" : "";
-  const std::string on = injected ? "injected trials" : "natural transcripts";
-  if (FindGroup(summary, truth, subset, decoder, "real", reading, doses) == nullptr) return;
-  for (const std::string control : {"zeroed", "shuffled", "random"}) {
+  const std::string on = reading == "after"   ? "Behind an injection"
+                         : reading == "whole" ? "Over the whole content of injected trials"
+                                              : "On natural transcripts";
+  const auto* const group = FindGroup(summary, truth, subset, decoder, "real", reading, doses);
+  if (group == nullptr) return;
+  std::string survivors;
+  double real = 0;
+  for (const std::string control : {"shuffled", "random", "zeroed"}) {
     const auto* const comparison =
-        FindComparison(summary, truth, subset, decoder, decoder, control);
+        FindComparison(summary, truth, subset, decoder, reading, decoder, control);
     if (comparison == nullptr) {
-      problems.push_back("The " + control + " control of the " + decoder +
-                         " decoder is missing on " + on + ".");
+      problems.push_back(on + " the " + control + " control of the " + decoder +
+                         " decoder is missing.");
       continue;
     }
-    const double real = (*comparison)["a_top1"], fake = (*comparison)["b_top1"];
-    if (!Beats(comparison) || fake > real / 2) {
-      problems.push_back("On " + on + " the " + decoder + " decoder names the emotion in " +
-                         Percent(real) + " of trials, and with " + control + " activations in " +
-                         Percent(fake) + ": it is not the activations that it reads.");
-    }
+    real = (*comparison)["a_top1"];
+    const double fake = (*comparison)["b_top1"];
+    if (Beats(comparison) && fake <= real / 2) continue;
+    survivors += (survivors.empty() ? "" : ", ") + control + " " + Percent(fake);
   }
-  const auto* const group = FindGroup(summary, truth, subset, decoder, "real", reading, doses);
+  if (!survivors.empty()) {
+    problems.push_back(on + " the " + decoder + " decoder names the emotion in " + Percent(real) +
+                       " of trials, which is not told apart from its controls (" + survivors +
+                       "): it reads nothing there that could be interpreted.");
+  }
   const ordered_json& detection = (*group)["detection"];
   if (detection.is_null() || detection["false_alarm_rate"].is_null()) {
-    problems.push_back("There are no trials without a feeling among the " + on + " of the " +
-                       decoder + " decoder: its false alarms are unknown.");
+    problems.push_back(on + " there are no trials without a feeling for the " + decoder +
+                       " decoder: its false alarms are unknown.");
   } else if (detection["false_alarm_rate"][0].get<double>() > kMaxFalseAlarms) {
-    problems.push_back("The " + decoder + " decoder reports a feeling in " +
-                       Percent(detection["false_alarm_rate"][0]) + " of " + on +
-                       " where there is none (at most " + Percent(kMaxFalseAlarms) +
+    problems.push_back(on + " the " + decoder + " decoder reports a feeling in " +
+                       Percent(detection["false_alarm_rate"][0]) +
+                       " of trials where there is none (at most " + Percent(kMaxFalseAlarms) +
                        " would be under control), so its detections cannot be interpreted.");
   }
 }
@@ -81,39 +89,58 @@ std::string InjectedSentence(const ordered_json& summary, const SummaryOptions& 
   // The self-report is taken at its best.
   const ordered_json* self = nullptr;
   for (const std::string& channel : options.self_channels) {
-    const auto* const found = FindComparison(summary, "injected", "seen", decoder, channel, "real");
-    if (found != nullptr && (self == nullptr || (*found)["b_top1"] > (*self)["b_top1"]))
+    const auto* const found =
+        FindComparison(summary, "injected", "seen", decoder, "after", channel, "real");
+    if (found != nullptr && (self == nullptr || (*found)["b_top1"] > (*self)["b_top1"])) {
       self = found;
+    }
   }
   const auto* const text =
-      FindComparison(summary, "injected", "seen", decoder, options.text_channel, "real");
+      FindComparison(summary, "injected", "seen", decoder, "after", options.text_channel, "real");
   const auto* const group = FindGroup(summary, "injected", "seen", decoder, "real", "after", "all");
-  const ordered_json& top1 = (*group)["identification"]["top1"];
-  std::string sentence = "The " + decoder + " decoder names the injected emotion in " +
-                         Percent(top1[0]) + " of trials";
-  if (self != nullptr) {
+  std::string sentence;
+  if (self == nullptr) {
+    sentence = "Behind an injection the " + decoder + " decoder names the emotion in " +
+               Percent((*group)["identification"]["top1"][0]) + " of trials";
+  } else {
     const ordered_json& difference = (*self)["top1"];
     const bool wins = difference[1].get<double>() > 0, loses = difference[2].get<double>() < 0;
-    sentence =
-        (wins    ? "Reading the activations beats asking the model: the "
-         : loses ? "Asking the model beats reading its activations: the "
-                 : "Reading the activations and asking the model cannot be told apart: the ") +
-        decoder + " decoder names the injected emotion in " + Percent((*self)["a_top1"]) +
-        " of trials, the model's own answer in " + Percent((*self)["b_top1"]) +
-        ", a difference of " + Points(difference);
+    sentence = (wins    ? "Reading the activations beats asking the model: behind an injection the "
+                : loses ? "Asking the model beats reading its activations: behind an injection the "
+                        : "Behind an injection, reading the activations and asking the model "
+                          "cannot be told apart: the ") +
+               decoder + " decoder names the emotion in " + Percent((*self)["a_top1"]) +
+               " of trials, the model's own answer in " + Percent((*self)["b_top1"]) + " (" +
+               Points(difference) + ")";
   }
   if (text != nullptr) {
     sentence += (self != nullptr ? "; " : ", ");
-    sentence += "a reader of the text alone, which cannot see an injection, manages " +
-                Percent((*text)["b_top1"]);
+    sentence += "a reader of the text alone manages " + Percent((*text)["b_top1"]);
   }
   return sentence + ".";
+}
+
+std::string WholeSentence(const ordered_json& summary, const SummaryOptions& options,
+                          const std::string& decoder) {
+  const ordered_json* self = nullptr;
+  for (const std::string& channel : options.self_channels) {
+    const auto* const found =
+        FindComparison(summary, "injected", "seen", decoder, "whole", channel, "real");
+    if (found != nullptr && (self == nullptr || (*found)["b_top1"] > (*self)["b_top1"])) {
+      self = found;
+    }
+  }
+  if (self == nullptr) return "";
+  return "Over the whole content, injected tokens included, some blocks above the injection, it "
+         "is " +
+         Percent((*self)["a_top1"]) + " against " + Percent((*self)["b_top1"]) +
+         " for the model's own answer (" + Points((*self)["top1"]) + ").";
 }
 
 std::string NaturalSentence(const ordered_json& summary, const SummaryOptions& options,
                             const std::string& decoder) {
   const auto* const text =
-      FindComparison(summary, "natural", "test", decoder, options.text_channel, "real");
+      FindComparison(summary, "natural", "test", decoder, "", options.text_channel, "real");
   const auto* const group = FindGroup(summary, "natural", "test", decoder, "real", "", "");
   std::string sentence = "On unseen situations the " + decoder +
                          " decoder names the emotion that the author meant in " +
@@ -143,12 +170,13 @@ const ordered_json* FindGroup(const ordered_json& summary, const std::string& tr
 
 const ordered_json* FindComparison(const ordered_json& summary, const std::string& truth,
                                    const std::string& subset, const std::string& a,
-                                   const std::string& b, const std::string& variant) {
+                                   const std::string& reading, const std::string& b,
+                                   const std::string& variant) {
   for (const ordered_json& entry : summary["comparisons"]) {
     const std::string dose = TextOf(entry, "dose_level");
     if (entry["truth"] == truth && entry["subset"] == subset && (dose.empty() || dose == "all") &&
-        entry["a"]["channel"] == a && entry["b"]["channel"] == b &&
-        entry["b"]["variant"] == variant) {
+        entry["a"]["channel"] == a && TextOf(entry["a"], "reading") == reading &&
+        entry["b"]["channel"] == b && entry["b"]["variant"] == variant) {
       return &entry;
     }
   }
@@ -166,12 +194,14 @@ ordered_json Judge(const ordered_json& summary, const SummaryOptions& options) {
     const double natural = Top1(FindGroup(summary, "natural", "test", decoder, "real", "", ""));
     if (injected > top_injected) best_injected = decoder, top_injected = injected;
     if (natural > top_natural) best_natural = decoder, top_natural = natural;
-    CheckControls(summary, decoder, true, problems);
-    CheckControls(summary, decoder, false, problems);
+    for (const char* reading : {"after", "whole", ""}) {
+      CheckControls(summary, decoder, reading, problems);
+    }
   }
   verdict["decoder"] = best_injected.empty() ? best_natural : best_injected;
   verdict["injected"] =
       best_injected.empty() ? "" : InjectedSentence(summary, options, best_injected);
+  verdict["whole"] = best_injected.empty() ? "" : WholeSentence(summary, options, best_injected);
   verdict["natural"] = best_natural.empty() ? "" : NaturalSentence(summary, options, best_natural);
   verdict["sentence"] = best_injected.empty() ? verdict["natural"] : verdict["injected"];
   if (verdict["sentence"].get<std::string>().empty()) {
