@@ -4,8 +4,11 @@
 
 #include <array>
 #include <charconv>
+#include <cstddef>
+#include <cstring>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "model/gguf.h"
@@ -77,11 +80,21 @@ std::string Join(std::string_view a, std::string_view b, std::string_view c, std
   return std::string(a).append(b).append(c).append(d);
 }
 
-// Rows of rotated pairs back from neighbours (2i, 2i + 1) to halves (i, i + head_dim / 2).
+// Rows of rotated pairs back from neighbours (2i, 2i + 1) to halves (i, i + head_dim / 2), head by
+// head in place: larger copies would leave holes in memory between the weights.
 void UndoRotaryPermutation(const at::Tensor& weight, int64_t n_heads) {
-  const int64_t half = weight.size(0) / n_heads / 2;
-  weight.copy_(
-      weight.reshape({n_heads, half, 2, -1}).transpose(1, 2).reshape(weight.sizes()).clone());
+  const int64_t head_rows = weight.size(0) / n_heads, half = head_rows / 2;
+  const size_t row_bytes =
+      static_cast<size_t>(weight.numel() / weight.size(0)) * weight.element_size();
+  std::vector<std::byte> copy(static_cast<size_t>(head_rows) * row_bytes);
+  auto* head = static_cast<std::byte*>(weight.mutable_data_ptr());
+  for (int64_t h = 0; h < n_heads; ++h, head += copy.size()) {
+    std::memcpy(copy.data(), head, copy.size());
+    for (int64_t i = 0; i < half; ++i) {
+      std::memcpy(head + i * row_bytes, copy.data() + 2 * i * row_bytes, row_bytes);
+      std::memcpy(head + (half + i) * row_bytes, copy.data() + (2 * i + 1) * row_bytes, row_bytes);
+    }
+  }
 }
 
 class GgufTensors : public TensorSource {
