@@ -39,8 +39,4 @@ struct Timeline {
 // script too, but for that.
 std::string HtmlTimeline(const Timeline& timeline);
 
-// `text` for HTML content and quoted attributes. Control characters other than tab and newline, and
-// bytes that are not UTF-8, become U+FFFD.
-std::string EscapeHtml(std::string_view text);
-
 }  // namespace extrospect

@@ -63,33 +63,6 @@ std::vector<double> Spread(std::vector<double> places, double low, double high) 
 
 }  // namespace
 
-std::string EscapeHtml(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 8);
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 std::vector<Tick> NiceTicks(double low, double high, int count, bool percent) {
   const double rough = std::max(high - low, 1e-9) / std::max(count, 1);
   const double power = std::pow(10.0, std::floor(std::log10(rough)));

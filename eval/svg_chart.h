@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/html.h"
+
 namespace extrospect {
 
 struct Tick {
@@ -75,8 +77,5 @@ std::string DotChart(const DotChartOptions& options, const std::vector<DotRow>& 
 std::string HeatMap(const std::string& label, const std::vector<std::string>& names,
                     const std::vector<std::vector<double>>& rows, const std::string& row_title,
                     const std::string& column_title);
-
-// Text for HTML and SVG, in attributes too.
-std::string EscapeHtml(std::string_view text);
 
 }  // namespace extrospect
