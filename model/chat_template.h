@@ -35,7 +35,8 @@ class ChatTemplate {
   };
 
   // `name` is where the text came from, for messages. Throws Error if the template does not parse,
-  // or asks for what could bring the program down.
+  // or asks for what is known to bring its interpreter down (jinja_source.h). That is not a
+  // sandbox: a template made to exhaust stack or memory can still do so.
   ChatTemplate(std::string source, Tokens tokens, std::string name);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;

@@ -2,7 +2,6 @@
 //   0 - 5   text for a tokenizer that is known to be good
 //   6       a tokenizer.json, then a zero byte, then text for it
 //   7       a SentencePiece model, then the bytes "\0\0\0\0", then text for it
-//   8       a chat template, then a zero byte, then the contents of its messages
 // Nothing but Error may come of it, and what is encoded has to keep the promises of tokenizer.h.
 #include <algorithm>
 #include <cstddef>
@@ -13,7 +12,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/chat_template.h"
 #include "model/tokenizer/bpe_tokenizer.h"
 #include "model/tokenizer/byte_level.h"
 #include "model/tokenizer/sentencepiece_tokenizer.h"
@@ -87,17 +85,6 @@ std::pair<std::string, std::string> Halves(std::string_view bytes, std::string_v
   return {std::string(bytes.substr(0, at)), std::string(bytes.substr(at + separator.size()))};
 }
 
-void TryChat(std::string_view bytes) {
-  auto [source, content] = Halves(bytes, std::string_view("\0", 1));
-  const ChatTemplate chat_template(source, {"<s>", "</s>"}, "fuzz");
-  const RenderedChat chat = chat_template.RenderWithSpans(
-      {{"user", content}, {"assistant", content.substr(content.size() / 2)}}, true);
-  Require(chat.content_spans.size() == 2);
-  for (const auto& [begin, end] : chat.content_spans) {
-    Require(begin <= end && end <= chat.text.size());
-  }
-}
-
 }  // namespace
 }  // namespace extrospect
 
@@ -114,8 +101,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     } else if (data[0] == 7) {
       const auto [source, text] = Halves(bytes, std::string_view("\0\0\0\0", 4));
       TryText(*MakeSentencePieceTokenizer(ParseSentencePieceModel(source)), text, /*whole=*/false);
-    } else if (data[0] == 8) {
-      TryChat(bytes);
     } else {
       return -1;
     }
