@@ -19,7 +19,7 @@ namespace extrospect {
 //     provides, too: they bound how deep macros call each other.
 // Throws Error, with the line, for what minja would run out of stack or crash on: brackets, blocks
 // and expressions beyond any sensible size, a slice with a step other than [::-1], a division by
-// anything but a number other than zero, a split at nothing; for what it would silently do otherwise
+// anything but a number other than zero, a split at nothing; for what it would quietly do otherwise
 // (divisions with fractions, \u and \x in texts); and for tags that do not end. Other errors of
 // syntax are left for minja to find.
 std::string PrepareForMinja(std::string_view source);
