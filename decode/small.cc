@@ -18,6 +18,9 @@ namespace {
 constexpr std::array<const char*, 3> kHolders = {"user", "assistant", "character"};
 constexpr int64_t kRowsAtOnce = 512;  // bounds memory
 constexpr size_t kMaxModelBytes = size_t{64} << 20;
+// What a feeling is about is said only if every piece of it is at least this probable. A decoder
+// that has learned the words but not the circumstances would otherwise make them up.
+constexpr double kSure = 0.15;
 
 at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
   return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
@@ -225,22 +228,28 @@ std::vector<std::string> Small::Write(const at::Tensor& coordinates,
   SmallCache cache;
   at::Tensor hidden = network_.Continue(
       at::cat({network_.Prefix(coordinates), network_.Embed(tokens, 0)}, 1), cache);
+  const int64_t n_opening = tokens.size(1);
   at::Tensor open = at::ones({n}, tokens.options().dtype(at::kBool));
+  at::Tensor sure = open;
   while (tokens.size(1) < network_.shape().max_tokens) {
-    const at::Tensor next = network_.Logits(hidden.select(1, hidden.size(1) - 1))
-                                .argmax(1)
-                                .masked_fill(open.logical_not(), pieces_->eos())
-                                .unsqueeze(1);
+    const auto [probability, piece] =
+        at::softmax(network_.Logits(hidden.select(1, hidden.size(1) - 1)), 1).max(1);
+    sure = sure.logical_and((probability >= kSure).logical_or(open.logical_not()));
+    const at::Tensor next = piece.masked_fill(open.logical_not(), pieces_->eos()).unsqueeze(1);
     tokens = at::cat({tokens, next}, 1);
     open = open.logical_and(next.squeeze(1) != pieces_->eos());
     if (!open.any().item<bool>()) break;
     hidden = network_.Continue(network_.Embed(next, tokens.size(1) - 1), cache);
   }
+  // A sentence without an end is none either.
+  sure = sure.logical_and(open.logical_not()).to(at::kCPU);
   const at::Tensor ids = tokens.to(at::kCPU).contiguous();
   std::vector<std::string> sentences;
   for (int64_t i = 0; i < n; ++i) {
     const int64_t* const row = ids.const_data_ptr<int64_t>() + i * ids.size(1);
-    const int64_t* const end = std::find(row, row + ids.size(1), pieces_->eos());
+    const int64_t* const end = sure.const_data_ptr<bool>()[i]
+                                   ? std::find(row, row + ids.size(1), pieces_->eos())
+                                   : row + n_opening;
     sentences.push_back(pieces_->Decode({row, end}));
     if (!sentences.back().ends_with('.')) sentences.back() += '.';
   }
