@@ -2,12 +2,12 @@
 // EXTROSPECT_TEST_MODEL names the GGUF file; without it these tests are skipped.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
 #include "model/gguf_tokenizer.h"
+#include "tests/cpu_time.h"
 #include "tests/parity/tokenizer_fixtures.h"
 
 namespace extrospect {
@@ -22,9 +22,7 @@ class Smollm2TokensTest : public testing::Test {
   }
 
   double Seconds(const std::string& text) const {
-    const auto start = std::chrono::steady_clock::now();
-    tokenizer_->Encode(text, true);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return CpuSeconds([&] { tokenizer_->Encode(text, true); });
   }
 
   std::unique_ptr<Tokenizer> tokenizer_;
