@@ -114,9 +114,11 @@ at::Tensor Small::ScoresFor(const at::Tensor& coordinates, const std::string& ho
       feels.begin());
   SmallCache cache;
   const std::vector<int64_t> shared(feels.begin(), feels.begin() + static_cast<ptrdiff_t>(common));
-  const at::Tensor start = network_.Continue(
-      at::cat({network_.Prefix(coordinates), network_.Embed(Repeated(shared, n, device), 0)}, 1),
-      cache);
+  const at::Tensor start =
+      network_.Continue(at::cat({network_.Prefix(coordinates),
+                                 network_.Embed(Repeated(shared, n, device), 0, coordinates)},
+                                1),
+                        cache);
   const at::Tensor fork = start.select(1, start.size(1) - 1);
 
   // Log-probability of a continuation, and the hidden state after its last token.
@@ -124,7 +126,7 @@ at::Tensor Small::ScoresFor(const at::Tensor& coordinates, const std::string& ho
     const std::vector<int64_t> rest(ids.begin() + static_cast<ptrdiff_t>(common), ids.end());
     SmallCache own = cache;
     const at::Tensor hidden = network_.Continue(
-        network_.Embed(Repeated(rest, n, device), static_cast<int64_t>(common)), own);
+        network_.Embed(Repeated(rest, n, device), static_cast<int64_t>(common), coordinates), own);
     at::Tensor states = fork.unsqueeze(1);
     if (rest.size() > 1) states = at::cat({states, hidden.narrow(1, 0, hidden.size(1) - 1)}, 1);
     const at::Tensor log_p = at::log_softmax(network_.Logits(states), -1);
@@ -172,8 +174,9 @@ std::vector<std::string> Small::Resolve(const at::Tensor& coordinates,
   for (const auto& opening : openings) next.push_back(opening[common]);
   SmallCache cache;
   const at::Tensor hidden = network_.Continue(
-      at::cat({network_.Prefix(rows), network_.Embed(Repeated(shared, rows.size(0), device), 0)},
-              1),
+      at::cat(
+          {network_.Prefix(rows), network_.Embed(Repeated(shared, rows.size(0), device), 0, rows)},
+          1),
       cache);
   const at::Tensor best = network_.Logits(hidden.select(1, hidden.size(1) - 1))
                               .index_select(1, Ids(next, device))
@@ -227,7 +230,7 @@ std::vector<std::string> Small::Write(const at::Tensor& coordinates,
   }
   SmallCache cache;
   at::Tensor hidden = network_.Continue(
-      at::cat({network_.Prefix(coordinates), network_.Embed(tokens, 0)}, 1), cache);
+      at::cat({network_.Prefix(coordinates), network_.Embed(tokens, 0, coordinates)}, 1), cache);
   const int64_t n_opening = tokens.size(1);
   at::Tensor open = at::ones({n}, tokens.options().dtype(at::kBool));
   at::Tensor sure = open;
@@ -239,7 +242,7 @@ std::vector<std::string> Small::Write(const at::Tensor& coordinates,
     tokens = at::cat({tokens, next}, 1);
     open = open.logical_and(next.squeeze(1) != pieces_->eos());
     if (!open.any().item<bool>()) break;
-    hidden = network_.Continue(network_.Embed(next, tokens.size(1) - 1), cache);
+    hidden = network_.Continue(network_.Embed(next, tokens.size(1) - 1, coordinates), cache);
   }
   // A sentence without an end is none either.
   sure = sure.logical_and(open.logical_not()).to(at::kCPU);

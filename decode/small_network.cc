@@ -24,6 +24,7 @@ std::map<std::string, std::vector<int64_t>> SmallNetwork::Shapes(const SmallShap
       {"project", {shape.rank, shape.features}},
       {"prefix.weight", {shape.prefix * d, shape.rank}},
       {"prefix.bias", {shape.prefix * d}},
+      {"condition.weight", {d, shape.rank}},
       {"embedding", {shape.vocabulary, d}},
       {"position", {shape.prefix + shape.max_tokens, d}},
       {"norm.weight", {d}},
@@ -84,9 +85,11 @@ at::Tensor SmallNetwork::Prefix(const at::Tensor& coordinates) const {
          Get("position").narrow(0, 0, shape_.prefix);
 }
 
-at::Tensor SmallNetwork::Embed(const at::Tensor& tokens, int64_t position) const {
-  return at::embedding(Embedding(), tokens) +
-         Get("position").narrow(0, shape_.prefix + position, tokens.size(1));
+at::Tensor SmallNetwork::Embed(const at::Tensor& tokens, int64_t position,
+                               const at::Tensor& coordinates) const {
+  return at::embedding(Embedding(), tokens) * std::sqrt(static_cast<double>(shape_.width)) +
+         Get("position").narrow(0, shape_.prefix + position, tokens.size(1)) +
+         at::mm(coordinates, Get("condition.weight").t()).unsqueeze(1);
 }
 
 at::Tensor SmallNetwork::Block(int64_t layer, const at::Tensor& x, SmallCache* cache,
@@ -129,7 +132,7 @@ at::Tensor SmallNetwork::Block(int64_t layer, const at::Tensor& x, SmallCache* c
 
 at::Tensor SmallNetwork::Hidden(const at::Tensor& coordinates, const at::Tensor& tokens,
                                 const Noise& noise) const {
-  at::Tensor x = Dropped(at::cat({Prefix(coordinates), Embed(tokens, 0)}, 1), noise);
+  at::Tensor x = Dropped(at::cat({Prefix(coordinates), Embed(tokens, 0, coordinates)}, 1), noise);
   for (int64_t layer = 0; layer < shape_.layers; ++layer) x = Block(layer, x, nullptr, noise);
   return Norm("norm", x);
 }

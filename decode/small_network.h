@@ -31,12 +31,13 @@ struct SmallCache {
   int64_t length() const { return keys.empty() ? 0 : keys[0].size(2); }
 };
 
-// Pre-norm transformer (Xiong et al. 2020) with learned positions and tied embeddings. All float32.
-// Its tensors:
+// Pre-norm transformer (Xiong et al. 2020) with learned positions and tied embeddings (times the
+// root of the width where they come in; Vaswani et al. 2017). All float32. Its tensors:
 //   mean, scale       [features]           standardise the rows
 //   project           [rank, features]     fixed: coordinates in which rows of one class vary by
 //                                          about 1 in every direction
 //   prefix.weight/bias [prefix · width, rank]
+//   condition.weight  [width, rank]        added to every token's embedding
 //   embedding         [vocabulary, width];   position [prefix + max_tokens, width]
 //   layer.I.{norm1,norm2}.{weight,bias}, .qkv.{weight,bias}, .out.…, .up.…, .down.…
 //   norm.{weight,bias}
@@ -69,8 +70,9 @@ class SmallNetwork {
                     const Noise& noise) const;
   // Reads on from the cache, which grows. `embedded` is [n, t, width] (see Prefix and Embed).
   at::Tensor Continue(const at::Tensor& embedded, SmallCache& cache) const;
-  at::Tensor Prefix(const at::Tensor& coordinates) const;              // [n, prefix, width]
-  at::Tensor Embed(const at::Tensor& tokens, int64_t position) const;  // [n, t, width]
+  at::Tensor Prefix(const at::Tensor& coordinates) const;  // [n, prefix, width]
+  // The first of `tokens` [n, t] is the sentence's token number `position`. Returns [n, t, width].
+  at::Tensor Embed(const at::Tensor& tokens, int64_t position, const at::Tensor& coordinates) const;
   // Scores of every next token for hidden states [..., width]: [..., vocabulary].
   at::Tensor Logits(const at::Tensor& hidden) const;
   // The same for the lexicon's words alone: [..., words].

@@ -27,7 +27,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr double kInitDeviation = 0.02;
+constexpr double kPositionDeviation = 0.1;
+constexpr double kWordScale = 0.3;  // of the words' embeddings to their rows' means
 constexpr int64_t kIgnored = -100;  // a target that costs nothing
 
 at::Tensor Ids(const std::vector<int64_t>& ids) {
@@ -43,17 +44,17 @@ at::Tensor NormalTensor(const std::vector<int64_t>& shape, double deviation, Ran
   return tensor;
 }
 
-// Initial values by name, the same whatever other tensors there are.
+// Initial values by name, the same whatever other tensors there are. Token embeddings come in with
+// about unit variance, and so do the coordinates.
 at::Tensor InitialTensor(const std::string& name, const std::vector<int64_t>& shape,
                          const SmallShape& network, uint64_t seed) {
   const auto options = at::TensorOptions(at::kFloat).device(at::kCPU);
   if (name.ends_with(".bias")) return at::zeros(shape, options);
   if (name.find("norm") != name.npos) return at::ones(shape, options);
-  double deviation = kInitDeviation;
-  if (name == "prefix.weight") {
-    // Coordinates have unit variance; the prefix shall have the embeddings' scale times a few.
-    deviation = 0.3 / std::sqrt(static_cast<double>(network.rank));
-  } else if (name.starts_with("layer.")) {
+  // Where there is room, coordinates keep their axes.
+  if (name == "condition.weight") return at::eye(shape[0], shape[1], options);
+  double deviation = kPositionDeviation;
+  if (name == "prefix.weight" || name == "embedding" || name.starts_with("layer.")) {
     deviation = 1.0 / std::sqrt(static_cast<double>(shape.back()));
     // Residual branches start small (Radford et al. 2019).
     if (name.ends_with("out.weight") || name.ends_with("down.weight")) {
@@ -61,6 +62,22 @@ at::Tensor InitialTensor(const std::string& name, const std::vector<int64_t>& sh
     }
   }
   return NormalTensor(shape, deviation, RandomStream(seed, "small/init/" + name));
+}
+
+// Words start where their training rows lie on average, so that the network begins as a
+// nearest-mean reading of the coordinates and learns from there. `embedding` [vocabulary, width] is
+// changed in place.
+void PlaceWords(at::Tensor embedding, const at::Tensor& word_ids, const at::Tensor& coordinates,
+                const at::Tensor& word_targets) {
+  const at::Tensor counts = word_targets.sum(0).unsqueeze(1);
+  const at::Tensor total = word_targets.sum();
+  at::Tensor means = at::mm(word_targets.t(), coordinates) / counts.clamp_min(1);
+  const at::Tensor centre = (means * counts).sum(0) / total.clamp_min(1);
+  means = (means - centre) * (counts > 0);
+  const int64_t shared = std::min(means.size(1), embedding.size(1));
+  at::Tensor rows = at::zeros({word_ids.size(0), embedding.size(1)}, embedding.options());
+  rows.narrow(1, 0, shared).copy_(means.narrow(1, 0, shared) * kWordScale);
+  embedding.index_copy_(0, word_ids, rows);
 }
 
 // One row with everything that can be asked of it.
@@ -373,9 +390,13 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& traini
     }
     // Inference tensors cannot take part in a graph, hence the copy.
     tensors[name] = at::empty(sizes, at::TensorOptions(at::kFloat).device(run.device)).copy_(value);
-    if (SmallNetwork::IsTrained(name)) tensors[name].requires_grad_(true);
   }
   const at::Tensor word_ids = Ids(symbols).to(run.device);
+  PlaceWords(tensors.at("embedding"), word_ids, at::mm(standardise(raw), tensors.at("project").t()),
+             training.Targets("train").index_select(1, kept.to(run.device)));
+  for (auto& [name, tensor] : tensors) {
+    if (SmallNetwork::IsTrained(name)) tensor.requires_grad_(true);
+  }
   SmallTrainee trainee(training, config, shape, tensors, pieces, word_ids);
 
   LoopOptions options;

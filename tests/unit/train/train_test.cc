@@ -1,0 +1,176 @@
+// Training on synthetic activations, end to end: sweep, fit, folder, loading, reading.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include "base/error.h"
+#include "decode/activation_rows.h"
+#include "decode/load.h"
+#include "decode/reader.h"
+#include "tests/unit/train/synthetic.h"
+#include "train/dataset.h"
+#include "train/options.h"
+#include "train/run.h"
+
+namespace extrospect {
+namespace {
+
+using synthetic::Folder;
+using synthetic::WriteActivations;
+
+TrainingRun RunOf(const std::string& kind, const std::filesystem::path& activations,
+                  const std::filesystem::path& output, const std::vector<std::string>& set) {
+  TrainingRun run = {.kind = kind,
+                     .activations = activations,
+                     .targets = "",
+                     .output = output,
+                     .config = TrainingConfig(kind),
+                     .device = at::kCPU};
+  for (const std::string& assignment : set) run.config.Set(assignment);
+  return run;
+}
+
+const std::vector<std::string> kSmallSettings = {"network.rank=3",
+                                                 "network.width=32",
+                                                 "network.heads=2",
+                                                 "network.prefix=2",
+                                                 "vocabulary=120",
+                                                 "steps=120",
+                                                 "batch=24",
+                                                 "word_batch=24",
+                                                 "eval_every=20",
+                                                 "learning_rate=0.005",
+                                                 "checkpoint_every=30",
+                                                 "n_hooks=1",
+                                                 "lexicon=labels"};
+
+std::string Bytes(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+std::string Complaint(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(TrainTest, TheProbeFindsTheRowsThatTell) {
+  const auto activations = WriteActivations("train_probe.h5");
+  const auto folder = Folder("probe");
+  const auto figures = Train(RunOf("probe", activations, folder, {"n_hooks=1", "lexicon=labels"}));
+  EXPECT_GT(figures.at("test").at("top1").get<double>(), 0.9);
+  EXPECT_LE(figures.at("dev").at("false_alarms").get<double>(), 0.05);
+  const auto decoder = LoadDecoder(folder, at::kCPU);
+  EXPECT_EQ(decoder->info().hooks, std::vector<std::string>{"blocks.1.hook_resid_post"});
+  EXPECT_EQ(decoder->info().selection, "content");
+  EXPECT_EQ(decoder->info().name, "probe");
+
+  const ActivationReader reader(activations);
+  CheckFits(decoder->info(), reader.origin(), reader.hooks(), "x");
+  const RowPlan plan = PlanRows(reader, "content", "mean");
+  const at::Tensor rows = LoadRows(reader, plan, decoder->info().hooks);
+  const Scores scores = decoder->Read(rows);
+  EXPECT_EQ(scores.log_p.size(1), decoder->info().lexicon.size());
+  const at::Tensor sums = scores.log_p.exp().sum(1);
+  EXPECT_TRUE(at::allclose(sums, at::ones_like(sums), 1e-4, 1e-5));
+
+  std::vector<RowOrigin> origins(plan.rows.size());
+  for (RowOrigin& origin : origins) origin.holder = "user";
+  const auto readings = ReadRows(*decoder, rows, origins, ReadOptions(), {});
+  ASSERT_EQ(readings.size(), plan.rows.size());
+  EXPECT_EQ(readings[0].reading, "The user feels angry.");
+  EXPECT_EQ(readings[0].emotions.size(), 4u);  // all that there are
+  EXPECT_EQ(readings[0].emotions[0].name, "angry");
+  EXPECT_LT(readings[0].valence, 0);
+  EXPECT_EQ(readings[3].reading, "The user reports nothing of note.");
+  EXPECT_TRUE(readings[3].abstained);
+}
+
+TEST(TrainTest, TheSameSeedGivesTheSameBytes) {
+  const auto activations = WriteActivations("train_same.h5", 15);
+  for (const std::string kind : {"probe", "small"}) {
+    std::vector<std::string> set = {"n_hooks=1", "lexicon=labels"};
+    if (kind == "small") set = kSmallSettings;
+    if (kind == "small") set.push_back("steps=25");
+    // The folder's name is not part of the decoder.
+    const auto a = Folder("same_a_" + kind), b = Folder("same_b_" + kind);
+    Train(RunOf(kind, activations, a, set));
+    Train(RunOf(kind, activations, b, set));
+    for (const char* const file : {"decoder.json", "weights.safetensors", "metrics.jsonl"}) {
+      EXPECT_EQ(Bytes(a / file), Bytes(b / file)) << kind << " " << file;
+    }
+  }
+}
+
+TEST(TrainTest, LabelsAreChecked) {
+  const auto activations = WriteActivations("train_labels.h5", 10, /*bare=*/true);
+  const ActivationReader reader(activations);
+  const std::filesystem::path targets = testing::TempDir() + "/targets.jsonl";
+  LabelOptions options;
+  options.targets = targets;
+
+  std::ofstream(targets) << R"({"id": "t0", "emotion": "peckish", "split": "train"})"
+                         << "\n"
+                         << R"({"id": "t1", "emotion": "angry", "split": "dev"})"
+                         << "\n";
+  EXPECT_NE(Complaint([&] { LabelledTranscripts(reader, options); }).find("peckish"),
+            std::string::npos);
+  options.lexicon = "labels";
+  const LabelledTranscripts labelled(reader, options);
+  EXPECT_EQ(labelled.lexicon().size(), 3);
+  EXPECT_FALSE(labelled.has_affect());
+  EXPECT_EQ(labelled.examples().size(), 2u);
+
+  std::ofstream(targets) << R"({"id": "who", "emotion": "angry"})"
+                         << "\n";
+  EXPECT_THROW(LabelledTranscripts(reader, options), Error);
+  std::ofstream(targets) << R"({"id": "t0", "emotion": "angry", "split": "tarin"})"
+                         << "\n";
+  EXPECT_NE(Complaint([&] { LabelledTranscripts(reader, options); }).find("tarin"),
+            std::string::npos);
+  std::ofstream(targets) << R"({"id": "t0", "emotion": "angry"})"
+                         << "\n"
+                         << R"({"id": "t0", "emotion": "sad"})"
+                         << "\n";
+  EXPECT_NE(Complaint([&] { LabelledTranscripts(reader, options); }).find("two targets"),
+            std::string::npos);
+}
+
+TEST(TrainTest, SeveralLabelsShareTheTarget) {
+  const auto activations = WriteActivations("train_several.h5", 10, /*bare=*/true);
+  const ActivationReader reader(activations);
+  const std::filesystem::path targets = testing::TempDir() + "/several.jsonl";
+  std::ofstream(targets) << R"({"id": "t0", "emotion": "sad", "emotions": ["sad", "calm"]})"
+                         << "\n";
+  {
+    std::ofstream more(targets, std::ios::app);
+    for (int i = 1; i < 40; ++i)
+      more << R"({"id": "t)" << i << R"(", "emotion": "angry"})"
+           << "\n";
+  }
+  LabelOptions options;
+  options.targets = targets;
+  const LabelledTranscripts labelled(reader, options);
+  EXPECT_NE(labelled.note().find("80/10/10"), std::string::npos);
+  const RowSet set =
+      LoadRowSet(reader, labelled, {"blocks.1.hook_resid_post"}, "last", "mean", at::kCPU);
+  EXPECT_EQ(set.targets[0][labelled.lexicon().Find("sad")].item<float>(), 0.5f);
+  EXPECT_EQ(set.targets[0][labelled.lexicon().Find("calm")].item<float>(), 0.5f);
+  EXPECT_EQ(set.label[0].item<int64_t>(), labelled.lexicon().Find("sad"));
+  EXPECT_THROW(LoadRowSet(reader, labelled, {"blocks.1.hook_resid_post"}, "all", "mean", at::kCPU),
+               Error);
+  EXPECT_THROW(LoadRowSet(reader, labelled, {"blocks.7.hook_resid_post"}, "last", "mean", at::kCPU),
+               Error);
+}
+
+}  // namespace
+}  // namespace extrospect
