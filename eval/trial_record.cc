@@ -144,6 +144,8 @@ TrialRecord ParseTrialRecord(std::string_view text, const std::string& where) {
   record.first_position = pair[0], record.position = pair[1];
   if (const auto top = line.find("top"); top != line.end() && top->is_array()) {
     for (const auto& item : *top) {
+      if (!item.is_object())
+        throw Error("a line of trials cannot be read").At(where + ", field 'top'");
       EmotionProbability& entry = record.top.emplace_back();
       const FieldReader read_item(item, where);
       read_item.Read("name", entry.name);
