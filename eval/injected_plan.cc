@@ -75,7 +75,7 @@ int64_t InjectionBlock(const EvalSetup& setup) {
   }
   const std::string& text = setup.options.injected.block;
   if (text == "auto") {
-    const int64_t depth = ParseLayers("30%", n_layers).front();
+    const int64_t depth = ParseLayers("40%", n_layers).front();
     return std::max<int64_t>(0, std::min(depth, first_read - 3));
   }
   const std::vector<int64_t> blocks = ParseLayers(text, n_layers);

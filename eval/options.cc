@@ -33,7 +33,7 @@ Config MakeEvalConfig() {
           {"natural.sentences", 90, "Transcripts for which decoders also write their sentence", 0},
           {"injected.enabled", true, "Judge readings of injected emotion vectors"},
           {"injected.block", "auto",
-           "Vectors are added after this block: a number, a depth percentage, or auto (30 % of the "
+           "Vectors are added after this block: a number, a depth percentage, or auto (40 % of the "
            "depth, or three blocks below the first that a decoder reads, whichever is lower)"},
           {"injected.selection", "content",
            "Rows of the activation file whose means make the emotion vectors"},

@@ -17,7 +17,7 @@ body{margin:0;background:var(--page);color:var(--ink);font:16px/1.6 system-ui,-a
 main{max-width:860px;margin:0 auto;padding:40px 20px 80px}
 .kicker{color:var(--soft);font-size:14px;letter-spacing:.02em;margin:0 0 14px}
 .kicker b{color:var(--accent);font-weight:650;letter-spacing:.08em;text-transform:uppercase;font-size:12px;margin-right:8px}
-h1{font-size:clamp(21px,3.4vw,29px);line-height:1.32;font-weight:660;letter-spacing:-.012em;margin:0 0 16px;text-wrap:pretty}
+h1{font-size:clamp(20px,3vw,26px);line-height:1.36;font-weight:660;letter-spacing:-.012em;margin:0 0 16px;text-wrap:pretty}
 h2{font-size:21px;line-height:1.3;letter-spacing:-.01em;margin:60px 0 8px}
 h3{font-size:16px;margin:26px 0 6px}
 p{margin:8px 0;text-wrap:pretty}.lead{font-size:17px;color:var(--soft)}.note{color:var(--soft);font-size:14.5px}
@@ -53,7 +53,7 @@ pre{background:var(--card);border:1px solid var(--line);border-radius:10px;paddi
 code{font:.92em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}.hash{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:var(--soft);overflow-wrap:anywhere;white-space:normal;text-align:left}
 #tip{position:fixed;z-index:9;pointer-events:none;background:var(--ink);color:var(--page);padding:6px 10px;border-radius:8px;font-size:13px;line-height:1.4;max-width:280px;opacity:0;transition:opacity .1s;white-space:pre-line}
 svg text{font-family:inherit;fill:var(--ink);font-size:12px}svg .tick{fill:var(--soft);font-size:12px;font-variant-numeric:tabular-nums}
-svg .title{fill:var(--soft);font-size:12.5px}svg .row{font-size:13px}svg .heading{font-size:13px;font-weight:650}svg .name{font-size:13px;font-weight:600;fill:var(--c)}
+svg .row,svg .heading,svg .title,svg .rule-name{paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}svg .title{fill:var(--soft);font-size:12.5px}svg .row{font-size:13px}svg .heading{font-size:13px;font-weight:650}svg .name{font-size:13px;font-weight:600;fill:var(--c)}
 svg .middle{text-anchor:middle}svg .end{text-anchor:end}svg .grid{stroke:var(--grid)}svg .axis{stroke:var(--faint)}
 svg .rule{stroke:var(--faint);stroke-dasharray:5 4}svg .line{fill:none;stroke:var(--c);stroke-width:2.4;stroke-linejoin:round;stroke-linecap:round}
 svg .dashed{stroke-dasharray:2 6}svg .band{fill:var(--c);opacity:.14}svg .whisker{stroke:var(--c);stroke-width:2.2;opacity:.6;stroke-linecap:round}

@@ -115,7 +115,6 @@ std::string XyChart(const ChartOptions& options, const std::vector<ChartSeries>&
   }
   for (const auto& [at, name] : options.rules) {
     out += Line(left, y_of(at), right, y_of(at), "rule");
-    out += Text(right - 4, y_of(at) - 5, "tick end", name);
   }
   for (const ChartSeries& s : series) {
     std::string upper, lower, path;
@@ -149,6 +148,14 @@ std::string XyChart(const ChartOptions& options, const std::vector<ChartSeries>&
     if (s.name.empty() || s.points.empty()) continue;
     ends.push_back(y_of(s.points.back().y));
     named.push_back(&s);
+  }
+  // Above all else, in a stretch without marks.
+  for (const auto& [at, name] : options.rules) {
+    const double step = options.x_ticks.size() > 1
+                            ? x_of(options.x_ticks[1].at) - x_of(options.x_ticks[0].at)
+                            : right - left;
+    out += Text(x_of(options.x_ticks.empty() ? 0.0 : options.x_ticks[0].at) + step / 2,
+                y_of(at) - 5, "tick middle rule-name", name);
   }
   const std::vector<double> places = Spread(ends, top + 4, bottom - 2);
   for (size_t i = 0; i < named.size(); ++i) {
