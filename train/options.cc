@@ -160,7 +160,7 @@ std::vector<ConfigOption> SmallOptions() {
        .help = "pull of class means to their neighbours in the fixed projection, in examples",
        .min = 0,
        .max = kMax},
-      {.name = "steps", .value = 500, .help = "steps", .min = 0, .max = kMax},
+      {.name = "steps", .value = 250, .help = "steps", .min = 0, .max = kMax},
       {.name = "batch",
        .value = 48,
        .help = "rows in a step, with their descriptions",

@@ -29,7 +29,9 @@ using nlohmann::ordered_json;
 
 constexpr double kPositionDeviation = 0.1;
 constexpr double kWordScale = 0.3;  // of the words' embeddings to their rows' means
-constexpr int64_t kIgnored = -100;  // a target that costs nothing
+constexpr double kUnseenScales[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0};
+constexpr double kUnseenCost = 0.02;  // nats on dev that unseen words may cost
+constexpr int64_t kIgnored = -100;    // a target that costs nothing
 
 at::Tensor Ids(const std::vector<int64_t>& ids) {
   return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU));
@@ -78,6 +80,25 @@ void PlaceWords(at::Tensor embedding, const at::Tensor& word_ids, const at::Tens
   at::Tensor rows = at::zeros({word_ids.size(0), embedding.size(1)}, embedding.options());
   rows.narrow(1, 0, shared).copy_(means.narrow(1, 0, shared) * kWordScale);
   embedding.index_copy_(0, word_ids, rows);
+}
+
+// Words without a training example have nothing of their own, and what they take from their
+// neighbours averages out to less than what trained words are. Gives them the direction that their
+// neighbours say, at `scale` times the mean length of trained words. Changes the embedding in
+// place.
+void PlaceUnseenWords(const SmallNetwork& network, const at::Tensor& word_ids,
+                      const at::Tensor& unseen, double scale) {
+  const at::NoGradGuard no_grad;
+  at::Tensor embedding = network.Get("embedding");
+  at::Tensor own = embedding.index_select(0, word_ids).masked_fill(unseen.unsqueeze(1), 0);
+  const at::Tensor taken = at::mm(network.Get("mixing"), own);
+  const at::Tensor lengths = (own + taken).norm(2, {1}).masked_fill(unseen, 0);
+  const double seen = unseen.logical_not().sum().item<double>();
+  const double length = lengths.sum().item<double>() / std::max(seen, 1.0);
+  const at::Tensor wanted =
+      taken * (scale * length / taken.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9));
+  own = at::where(unseen.unsqueeze(1), wanted - taken, own);
+  embedding.index_copy_(0, word_ids, own);
 }
 
 // One row with everything that can be asked of it.
@@ -157,7 +178,20 @@ class SmallTrainee : public Trainee {
     const at::NoGradGuard no_grad;
     return small_.SentenceScores(dev_coordinates_, data_.Holders("dev"));
   }
-  const SmallNetwork& network() const { return network_; }
+  // The words that were never trained on come as near as dev's cross-entropy allows. Returns their
+  // scale.
+  double PlaceUnseen() {
+    if (!unseen_.any().item<bool>()) return 0;
+    const double before = -Evaluate().score;
+    double scale = kUnseenScales[0];
+    for (const double candidate : kUnseenScales) {
+      PlaceUnseenWords(network_, word_ids_, unseen_, candidate);
+      if (-Evaluate().score > before + kUnseenCost) break;
+      scale = candidate;
+    }
+    PlaceUnseenWords(network_, word_ids_, unseen_, scale);
+    return scale;
+  }
 
  private:
   void CollectExamples() {
@@ -419,6 +453,7 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& traini
   options.progress = run.progress;
   const LoopResult result = RunTraining(trainee, options, log);
 
+  const double unseen_scale = trainee.PlaceUnseen();
   Calibrate(info, trainee.DevLogits(), training, config, log);
   for (auto& [name, tensor] : tensors) tensor = tensor.detach();
   std::error_code ignored;
@@ -427,6 +462,7 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& traini
   SaveTensors(run.output / "weights.safetensors", tensors);
   body = Small::Body(shape);
   body["best_step"] = result.best_step;
+  body["unseen_scale"] = unseen_scale;
   return std::make_unique<Small>(info, std::move(pieces),
                                  SmallNetwork(shape, std::move(tensors), word_ids));
 }
