@@ -95,6 +95,33 @@ TEST(TrainTest, TheProbeFindsTheRowsThatTell) {
   EXPECT_TRUE(readings[3].abstained);
 }
 
+TEST(TrainTest, SmallWritesTheWordThatItReads) {
+  const auto activations = WriteActivations("train_small.h5", 40);
+  const auto folder = Folder("small");
+  const auto figures = Train(RunOf("small", activations, folder, kSmallSettings));
+  EXPECT_GT(figures.at("test").at("top1").get<double>(), 0.85);
+  const auto decoder = LoadDecoder(folder, at::kCPU);
+  const ActivationReader reader(activations);
+  const at::Tensor rows =
+      LoadRows(reader, PlanRows(reader, "content", "mean"), decoder->info().hooks).narrow(0, 0, 8);
+  const std::vector<std::string> holders(8, "character");
+  const Scores scores = decoder->Read(rows, holders);
+  const auto sentences = decoder->Sentences(rows, scores, holders);
+  const at::Tensor best = scores.log_p.argmax(1);
+  for (int64_t i = 0; i < 8; ++i) {
+    const std::string& word = decoder->info().lexicon[best[i].item<int64_t>()].word;
+    const std::string opening = Abstains(decoder->info(), scores.log_p.const_data_ptr<float>() +
+                                                              i * decoder->info().lexicon.size())
+                                    ? "The character reports nothing of note"
+                                    : "The character feels " + word;
+    EXPECT_TRUE(sentences[i].starts_with(opening)) << sentences[i];
+  }
+  // A row alone is scored as it is among others, and without a holder read much the same.
+  const Scores alone = decoder->Read(rows.narrow(0, 3, 1), {"character"});
+  EXPECT_TRUE(at::allclose(alone.log_p[0], scores.log_p[3], 1e-3, 1e-4));
+  EXPECT_EQ(decoder->Read(rows).log_p.argmax(1)[0].item<int64_t>(), best[0].item<int64_t>());
+}
+
 TEST(TrainTest, TheSameSeedGivesTheSameBytes) {
   const auto activations = WriteActivations("train_same.h5", 15);
   for (const std::string kind : {"probe", "small"}) {
