@@ -160,39 +160,41 @@ class BatchRunner {
       finished.counts.push_back(record.n_rows);
     }
     const int64_t offset = reads_prefix ? 0 : prefix_length;
-    const at::Tensor selector = MakeSelector(places, first_new - offset, offset);
+    const Selector selector = MakeSelector(places, offset);
     finished.hooks.resize(options_.blocks.size());
     Forward(sequences, [&](size_t hook, const at::Tensor& residual) {
       const at::Tensor source =
           reads_prefix ? at::cat({prefix_rows_[hook].to(residual.device()), residual}) : residual;
-      const at::Tensor on_device = selector.to(source.device());
-      const at::Tensor rows = options_.pool_mean ? at::matmul(on_device, source.to(at::kFloat))
-                                                 : source.index_select(0, on_device);
+      const at::Tensor rows = selector.Rows(source, options_.pool_mean);
       finished.hooks[hook] = rows.to(at::kFloat).to(at::kCPU).contiguous();
     });
     return finished;
   }
 
  private:
-  // What makes rows of the batch's residuals: an averaging matrix, or indices.
-  at::Tensor MakeSelector(const std::vector<std::vector<int64_t>>& places, int64_t n_source,
-                          int64_t offset) const {
-    const auto n_rows = static_cast<int64_t>(places.size());
-    if (!options_.pool_mean) {
-      const at::Tensor indices = at::empty({n_rows}, at::TensorOptions(at::kLong).device(at::kCPU));
-      int64_t* const index = indices.mutable_data_ptr<int64_t>();
-      for (int64_t row = 0; row < n_rows; ++row) index[row] = places[row].front() - offset;
-      return indices;
+  // What makes rows of the batch's residuals.
+  struct Selector {
+    at::Tensor places;  // [selected] int64: rows of the source, those of one result together
+    at::Tensor starts;  // [results] int64: where each result's places begin
+
+    // The selected rows of `source` [rows, d_model], or their means, float32.
+    at::Tensor Rows(const at::Tensor& source, bool mean) const {
+      constexpr int64_t kMean = 1;  // of embedding_bag's modes
+      const at::Tensor index = places.to(source.device());
+      if (!mean) return source.index_select(0, index);
+      return std::get<0>(at::embedding_bag(source.to(at::kFloat), index, starts.to(index.device()),
+                                           /*scale_grad_by_freq=*/false, kMean));
     }
-    const at::Tensor average =
-        at::zeros({n_rows, n_source}, at::TensorOptions(at::kFloat).device(at::kCPU));
-    float* const weights = average.mutable_data_ptr<float>();
-    for (int64_t row = 0; row < n_rows; ++row) {
-      for (const int64_t place : places[row]) {
-        weights[row * n_source + place - offset] += 1.0f / static_cast<float>(places[row].size());
-      }
+  };
+
+  Selector MakeSelector(const std::vector<std::vector<int64_t>>& places, int64_t offset) const {
+    std::vector<int64_t> flat, starts;
+    for (const std::vector<int64_t>& place : places) {
+      starts.push_back(static_cast<int64_t>(flat.size()));
+      for (const int64_t row : place) flat.push_back(row - offset);
     }
-    return average;
+    const auto options = at::TensorOptions(at::kLong).device(at::kCPU);
+    return {at::tensor(flat, options), at::tensor(starts, options)};
   }
 
   template <typename Take>
