@@ -98,6 +98,25 @@ void Load(const LoopOptions& options, LoopState& state, AdamW& optimiser, Metric
                     numbers.value("adamw_skipped", int64_t{0}));
 }
 
+// Leaves the mean of the parts' gradients in the parameters and returns the mean of their losses.
+double Differentiate(Trainee& trainee, int64_t step, const AdamW& optimiser) {
+  const int64_t parts = trainee.Parts();
+  double sum = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    const at::Tensor loss = trainee.Loss(step, part);
+    loss.backward();
+    sum += loss.item<double>();
+  }
+  if (parts > 1) {
+    const at::NoGradGuard no_grad;
+    for (const Parameter& parameter : optimiser.parameters()) {
+      at::Tensor gradient = parameter.value.grad();
+      if (gradient.defined()) gradient.div_(static_cast<double>(parts));
+    }
+  }
+  return sum / static_cast<double>(parts);
+}
+
 // Evaluates, logs, and keeps the parameters if they are the best so far.
 void EvaluateNow(Trainee& trainee, const LoopOptions& options, const AdamW& optimiser,
                  LoopState& state, MetricsLog& log) {
@@ -142,16 +161,11 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
       stopped_early = true;
       break;
     }
-    {
-      const at::Tensor loss = trainee.Loss(state.step);
-      loss.backward();
-      const double value = loss.item<double>();
-      const bool taken = optimiser.Step(
-          LearningRateFactor(options.schedule, state.step, options.steps, options.warmup));
-      if (taken) {
-        state.loss_sum += value;
-        ++state.loss_count;
-      }
+    const double loss = Differentiate(trainee, state.step, optimiser);
+    if (optimiser.Step(
+            LearningRateFactor(options.schedule, state.step, options.steps, options.warmup))) {
+      state.loss_sum += loss;
+      ++state.loss_count;
     }
     ++state.step;
     if (optimiser.skipped() > std::max<int64_t>(state.step / 2, 10)) {

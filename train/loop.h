@@ -15,17 +15,20 @@
 
 namespace extrospect {
 
-// What is trained. All randomness of a step must follow from its number alone (RandomStream with
-// the number in its name), so that a resumed run takes the same steps as one that was never
-// interrupted.
+// What is trained. All randomness of a step and part must follow from their numbers alone
+// (RandomStream with the numbers in its name), so that a resumed run takes the same steps as one
+// that was never interrupted, and parts can be computed anywhere.
 class Trainee {
  public:
   virtual ~Trainee() = default;
 
   // Leaves that require gradients; the same tensors at every call.
   virtual std::vector<Parameter> Parameters() const = 0;
-  // The loss of the batch of this step, a scalar with its graph.
-  virtual at::Tensor Loss(int64_t step) = 0;
+  // Micro-batches of a step; the same at every call.
+  virtual int64_t Parts() const { return 1; }
+  // The loss of part 0 … Parts() − 1 of this step, a scalar with its graph. The step's loss, and
+  // with it the gradient, is the mean over its parts.
+  virtual at::Tensor Loss(int64_t step, int64_t part) = 0;
 
   struct Evaluation {
     double score = 0.0;              // higher is better

@@ -69,7 +69,7 @@ class SoftmaxTrainee : public Trainee {
   std::vector<Parameter> Parameters() const override {
     return {{"weight", weight_}, {"bias", bias_}};
   }
-  at::Tensor Loss(int64_t) override {
+  at::Tensor Loss(int64_t, int64_t) override {
     const at::Tensor logits = at::addmm(bias_, data_.train, weight_.t())
                                   .masked_fill(unseen_, -std::numeric_limits<float>::infinity());
     const at::Tensor log_p = at::log_softmax(logits, 1).masked_fill(unseen_, 0);

@@ -147,7 +147,7 @@ class SmallTrainee : public Trainee {
 
   std::vector<Parameter> Parameters() const override { return parameters_; }
 
-  at::Tensor Loss(int64_t step) override {
+  at::Tensor Loss(int64_t step, int64_t) override {
     RandomStream random(seed_, "small/step/" + std::to_string(step));
     const at::Generator generator = at::detail::createCPUGenerator(random.Next());
     const SmallNetwork::Noise noise = {config_.Number("dropout"), generator};

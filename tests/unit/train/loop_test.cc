@@ -23,10 +23,11 @@ class Noisy : public Trainee {
     x_.requires_grad_(true);
   }
   std::vector<Parameter> Parameters() const override { return {{"x", x_}}; }
-  at::Tensor Loss(int64_t step) override {
+  int64_t Parts() const override { return parts_; }
+  at::Tensor Loss(int64_t step, int64_t part) override {
     if (step == fail_at_) throw Error("killed");
-    const at::Generator generator =
-        at::detail::createCPUGenerator(RandomStream(1, "noisy/" + std::to_string(step)).Next());
+    const std::string name = "noisy/" + std::to_string(step) + "/" + std::to_string(part);
+    const at::Generator generator = at::detail::createCPUGenerator(RandomStream(1, name).Next());
     const at::Tensor noise =
         at::randn({4}, generator, at::TensorOptions(at::kFloat).device(at::kCPU));
     return (x_ - 3 + noise * scale_).square().sum();
@@ -38,6 +39,7 @@ class Noisy : public Trainee {
 
   at::Tensor x_;
   int64_t fail_at_ = -1;
+  int64_t parts_ = 1;
   float scale_ = 0.3f;
 };
 
@@ -88,6 +90,36 @@ TEST(LoopTest, AResumedRunEqualsAnUninterruptedOne) {
   EXPECT_EQ(Bytes(straight.folder / "events.out.tfevents.0.extrospect"),
             Bytes(options.folder / "events.out.tfevents.0.extrospect"));
   EXPECT_GT(result_a.best_score, -1.0);
+}
+
+// One part whose loss is the mean of another trainee's parts.
+class Joined : public Trainee {
+ public:
+  explicit Joined(Noisy& noisy) : noisy_(noisy) {}
+  std::vector<Parameter> Parameters() const override { return noisy_.Parameters(); }
+  at::Tensor Loss(int64_t step, int64_t) override {
+    return (noisy_.Loss(step, 0) + noisy_.Loss(step, 1) + noisy_.Loss(step, 2)) / 3;
+  }
+  Evaluation Evaluate() override { return noisy_.Evaluate(); }
+
+ private:
+  Noisy& noisy_;
+};
+
+TEST(LoopTest, AStepIsTheMeanOfItsParts) {
+  const LoopOptions options = Options("loop_parts");
+  Noisy a, b;
+  a.parts_ = 3;
+  MetricsLog log_a(options.folder), log_b(options.folder);
+  RunTraining(a, options, log_a);
+  Joined joined(b);
+  RunTraining(joined, options, log_b);
+  EXPECT_TRUE(at::allclose(a.x_.detach(), b.x_.detach(), 1e-5, 1e-6));
+  ASSERT_EQ(log_a.objects().size(), log_b.objects().size());
+  for (size_t i = 1; i < log_a.objects().size(); ++i) {
+    EXPECT_NEAR(log_a.objects()[i].at("loss").get<double>(),
+                log_b.objects()[i].at("loss").get<double>(), 1e-4);
+  }
 }
 
 TEST(LoopTest, ACheckpointOfAnotherRunIsRefused) {
