@@ -102,12 +102,9 @@ Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::F
   return decoded;
 }
 
-Decoded FromTranscripts(const Decoder& decoder, const DecodeFlags& flags, std::FILE* stream) {
+Decoded FromTranscripts(const Decoder& decoder, const LanguageModel& model,
+                        const DecodeFlags& flags, std::FILE* stream) {
   const std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts, flags.limit);
-  const LanguageModel model =
-      LoadModel(flags.model, WeightOptions{.dtype = ParseDtype(flags.dtype),
-                                           .devices = ParseDevices(flags.device),
-                                           .trainable = false});
   ReadTranscriptsOptions options;
   options.read.top = flags.top;
   options.prepare.format = flags.format == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
@@ -129,20 +126,29 @@ Decoded FromTranscripts(const Decoder& decoder, const DecodeFlags& flags, std::F
 }
 
 void RunDecode(const DecodeFlags& flags) {
-  if (flags.activations.empty() == (flags.transcripts.empty() || flags.model.empty())) {
+  if (flags.activations.empty() == flags.transcripts.empty() ||
+      (flags.activations.empty() && flags.model.empty())) {
     throw UsageError("decode reads either --activations, or --transcripts with --model");
   }
   if (flags.threads > 0) at::set_num_threads(flags.threads);
+  std::shared_ptr<const LanguageModel> model;
+  if (!flags.model.empty()) {
+    model = std::make_shared<const LanguageModel>(
+        LoadModel(flags.model, WeightOptions{.dtype = ParseDtype(flags.dtype),
+                                             .devices = ParseDevices(flags.device),
+                                             .trainable = false}));
+  }
   const std::unique_ptr<Decoder> decoder =
-      LoadDecoder(flags.decoder, ParseDevices(flags.device).front());
+      LoadDecoder(flags.decoder, ParseDevices(flags.device).front(), model);
   const DecoderInfo& info = decoder->info();
   if (!flags.question.empty() || flags.samples > 0) {
     throw UsageError("--question and --samples are for decoders that answer questions")
         .Found("a decoder of kind " + info.kind);
   }
   std::FILE* const stream = flags.quiet ? nullptr : stderr;
-  const Decoded decoded = flags.activations.empty() ? FromTranscripts(*decoder, flags, stream)
-                                                    : FromActivations(*decoder, flags, stream);
+  const Decoded decoded = flags.activations.empty()
+                              ? FromTranscripts(*decoder, *model, flags, stream)
+                              : FromActivations(*decoder, flags, stream);
   WriteReadings(flags.output, decoded.readings);
   if (!flags.html.empty()) {
     std::string hooks;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
+#include "decode/oracle.h"
 #include "decode/probe.h"
 #include "decode/small.h"
 #include "model/hooks.h"
@@ -208,7 +209,8 @@ DecoderFile ParseDecoderJson(std::string_view text, const std::string& where) {
   return file;
 }
 
-std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::Device device) {
+std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::Device device,
+                                     std::shared_ptr<const LanguageModel> model) {
   const std::filesystem::path path = folder / "decoder.json";
   if (!std::filesystem::is_directory(folder)) {
     throw Error("cannot read the decoder: no such folder").At(folder.string());
@@ -230,9 +232,10 @@ std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::De
   }
   if (file.info.kind == "probe") return Probe::Load(file, weights, device);
   if (file.info.kind == "small") return Small::Load(file, folder, device);
+  if (IsOracleKind(file.info.kind)) return Oracle::Load(file, folder, std::move(model));
   throw Error("unknown kind of decoder")
       .At(path.string() + ", kind")
-      .Expected("probe or small")
+      .Expected("probe, small, oracle, vector, affine or selfie")
       .Found(file.info.kind);
 }
 

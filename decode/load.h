@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "decode/decoder.h"
+#include "model/model.h"
 
 namespace extrospect {
 
@@ -27,8 +28,10 @@ struct DecoderFile {
 DecoderFile ParseDecoderJson(std::string_view text, const std::string& where);
 
 // Opens a decoder folder. Throws Error naming file and field if anything in it is missing, damaged
-// or does not fit together; the folder is untrusted input.
-std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::Device device);
+// or does not fit together; the folder is untrusted input. `model` is for kinds that ask the
+// language model itself, which run where the model is, and without which they throw UsageError.
+std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::Device device,
+                                     std::shared_ptr<const LanguageModel> model = nullptr);
 
 // decoder.json for a decoder whose other files are written already. Written last, atomically: a
 // folder with a decoder.json is whole.

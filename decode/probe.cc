@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "decode/weight_file.h"
+#include "model/weight_file.h"
 
 namespace extrospect {
 

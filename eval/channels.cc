@@ -80,11 +80,12 @@ std::string DecoderChannel::hooks() const {
 std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders,
                                          const ActivationOrigin& origin,
                                          const std::vector<std::string>& hooks,
-                                         const std::string& activation_file, at::Device device) {
+                                         const std::string& activation_file, at::Device device,
+                                         std::shared_ptr<const LanguageModel> model) {
   std::vector<DecoderChannel> channels;
   std::map<std::string, int> kinds;
   for (const std::string& folder : folders) {
-    DecoderChannel channel{"", LoadDecoder(folder, device)};
+    DecoderChannel channel{"", LoadDecoder(folder, device, model)};
     const DecoderInfo& info = channel.decoder->info();
     CheckFits(info, origin, hooks, activation_file);
     if (!channels.empty() &&

@@ -11,6 +11,7 @@
 
 #include "decode/decoder.h"
 #include "eval/trial_record.h"
+#include "model/model.h"
 
 namespace extrospect {
 
@@ -29,7 +30,8 @@ struct DecoderChannel {
 std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders,
                                          const ActivationOrigin& origin,
                                          const std::vector<std::string>& hooks,
-                                         const std::string& activation_file, at::Device device);
+                                         const std::string& activation_file, at::Device device,
+                                         std::shared_ptr<const LanguageModel> model);
 
 // Sets detect_above so that at most 5 % of `neutral` rows [n, hooks, d_model] (dev transcripts
 // without a feeling) are above it. Left as it is without rows.

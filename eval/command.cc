@@ -139,12 +139,10 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
   const ActivationTable table(options.activations);
   const std::vector<Transcript> transcripts = Labelled(table, options.transcripts);
   const std::vector<at::Device> devices = ParseDevices(options.device);
-  std::vector<DecoderChannel> decoders =
-      OpenDecoders(options.decoders, table.reader().origin(), table.reader().hooks(),
-                   options.activations, devices.front());
-  const LanguageModel model = LoadModel(
+  const auto shared_model = std::make_shared<const LanguageModel>(LoadModel(
       options.model,
-      WeightOptions{.dtype = ParseDtype(options.dtype), .devices = devices, .trainable = false});
+      WeightOptions{.dtype = ParseDtype(options.dtype), .devices = devices, .trainable = false}));
+  const LanguageModel& model = *shared_model;
   if (model.sha256 != table.reader().origin().model_sha256) {
     throw Error("the activations were not taken from this model")
         .At(options.activations)
@@ -152,6 +150,9 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
         .Found(table.reader().origin().model_name + ", SHA-256 " +
                table.reader().origin().model_sha256);
   }
+  std::vector<DecoderChannel> decoders =
+      OpenDecoders(options.decoders, table.reader().origin(), table.reader().hooks(),
+                   options.activations, devices.front(), shared_model);
   const Lexicon lexicon =
       decoders.empty() ? Lexicon::BuiltIn() : decoders.front().decoder->info().lexicon;
   CalibrateOnDev(table, transcripts, decoders);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/word_scorer.h"
+#include "decode/word_scorer.h"
 #include "model/model.h"
 #include "records/transcripts.h"
 

@@ -68,7 +68,8 @@ SelfReportChannels::SelfReportChannels(const EvalSetup& setup, const InjectedPla
       words_(setup.model, setup.options.self_report.answer, WordsToScore(setup.lexicon),
              AskAlone(setup.model, setup.options.self_report.question,
                       setup.options.self_report.answer),
-             setup.options.tails, setup.options.batch_tokens),
+             WordScorerOptions{.tails = setup.options.tails,
+                               .batch_tokens = setup.options.batch_tokens}),
       yes_no_(setup.model, setup.options.batch_tokens),
       questions_(DefaultYesNoQuestions()) {
   const auto& options = setup.options.self_report;

@@ -13,7 +13,7 @@
 #include "eval/injected_plan.h"
 #include "eval/run.h"
 #include "eval/self_report.h"
-#include "eval/word_scorer.h"
+#include "decode/word_scorer.h"
 
 namespace extrospect {
 

@@ -29,7 +29,7 @@ TextReader::TextReader(const LanguageModel& model, const Lexicon& lexicon, int64
   const std::vector<std::string> words = WordsToScore(lexicon);
   for (const std::string& holder : Holders()) {
     scorers_.try_emplace(holder, model, "The " + holder + " feels", words, ContextOf("", holder),
-                         tails, batch_tokens);
+                         WordScorerOptions{.tails = tails, .batch_tokens = batch_tokens});
   }
 }
 

@@ -41,9 +41,13 @@ std::vector<std::vector<int32_t>> Generate(const Transformer& model,
         static_cast<int64_t>(prompts[i].tokens.size()) + options.max_new_tokens - 1;
     sequences.push_back({prompts[i].tokens, prompts[i].past, model.MakeSegment(capacity)});
   }
+  bool first = true;
   while (!active.empty()) {
     ForwardOptions forward;
     forward.sequences = sequences;
+    forward.adapter = options.adapter;
+    if (first) forward.injections = options.injections;
+    first = false;
     int64_t row = -1;
     for (const Sequence& sequence : sequences) {
       forward.logit_rows.push_back(row += static_cast<int64_t>(sequence.tokens.size()));

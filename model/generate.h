@@ -17,6 +17,8 @@ struct GenerateOptions {
   // Seeds one stream per prompt (by the prompt's index), so that neither the batch's composition
   // nor another prompt's length changes what is drawn.
   uint64_t seed = 0;
+  const AdapterPass* adapter = nullptr;  // null: the model as it is
+  std::vector<Injection> injections;     // of the first pass, over the prompts' packed rows
 };
 
 // A prompt: new tokens after an optional shared past.

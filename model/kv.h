@@ -27,7 +27,12 @@ struct Sequence {
   // Where the new tokens' keys and values are kept; null if nobody will continue from them. What it
   // holds already counts as past, after `past`. Not shared between sequences of one batch.
   std::shared_ptr<KvSegment> append;
+  // The place in the same batch of an earlier sequence that this one continues: it sees all that
+  // that one sees, and its tokens, before `past`. −1: none. This is how prompts that begin alike
+  // share their beginning within one pass.
+  int64_t parent = -1;
 
+  // Without what a parent adds.
   int64_t n_past() const {
     int64_t n = append ? append->length : 0;
     for (const auto& segment : past) n += segment->length;

@@ -41,23 +41,19 @@ at::Tensor Angles(const at::Tensor& table, const at::Tensor& positions, at::Scal
   return table.index_select(0, positions).unsqueeze(1).to(dtype);
 }
 
-// softcap, mask, softmax in float32, weighted sum; all of [heads, rows, …].
-at::Tensor AttendOne(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values,
-                     int64_t n_past, int64_t window, const Architecture& architecture) {
-  const auto wide = query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  at::Tensor scores = at::matmul(query.to(wide), keys.to(wide).transpose(-1, -2));
-  scores = scores * architecture.attention_scale;
-  if (architecture.attention_softcap > 0) {
-    scores = at::tanh(scores / architecture.attention_softcap) * architecture.attention_softcap;
+// Of one group, all of [n, heads, rows, head_dim]; returns the queries' shape.
+at::Tensor AttendGroup(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                       const at::Tensor& visible, const Architecture& architecture) {
+  if (architecture.attention_softcap == 0) {
+    return at::scaled_dot_product_attention(queries, keys, values, visible, /*dropout_p=*/0.0,
+                                            /*is_causal=*/false, architecture.attention_scale);
   }
-  const int64_t n_rows = query.size(1), n_keys = keys.size(1);
-  const auto options = at::TensorOptions(at::kLong).device(query.device());
-  const at::Tensor distance = at::arange(n_past, n_past + n_rows, options).unsqueeze(1) -
-                              at::arange(n_keys, options).unsqueeze(0);
-  at::Tensor hidden = distance < 0;
-  if (window > 0) hidden = hidden.logical_or(distance >= window);
-  scores = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
-  return at::matmul(at::softmax(scores, -1), values.to(wide)).to(query.scalar_type());
+  const auto wide = queries.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  at::Tensor scores = at::matmul(queries.to(wide), keys.to(wide).transpose(-1, -2));
+  scores = scores * (architecture.attention_scale / architecture.attention_softcap);
+  scores = at::tanh(scores) * architecture.attention_softcap;
+  scores = scores.masked_fill(visible.logical_not(), -std::numeric_limits<double>::infinity());
+  return at::matmul(at::softmax(scores, -1), values.to(wide)).to(queries.scalar_type());
 }
 
 }  // namespace
@@ -118,7 +114,7 @@ at::Tensor NormAndRotate(const at::Tensor& qkv, const at::Tensor& positions, con
 }
 
 at::Tensor Attention(const at::Tensor& qkv, const std::vector<AttentionSpan>& spans, int64_t window,
-                     const Architecture& architecture) {
+                     const Architecture& architecture, std::optional<AttentionPlan>& plan) {
   const int64_t q_size = architecture.q_size(), kv_size = architecture.kv_size();
   if (UseKernels(qkv)) {
     at::Tensor out = at::empty({qkv.size(0), q_size}, qkv.options());
@@ -130,6 +126,11 @@ at::Tensor Attention(const at::Tensor& qkv, const std::vector<AttentionSpan>& sp
       for (const AttentionSpan& span : spans) {
         cpu::AttentionSpan<T> copy{span.first_row, span.n_rows, {}, span.n_past};
         for (const KeyRun& run : span.past) {
+          if (run.first_row >= 0) {
+            const T* const keys = data + run.first_row * qkv.size(1) + q_size;
+            copy.keys.push_back({keys, keys + kv_size, qkv.size(1), run.n_rows});
+            continue;
+          }
           copy.keys.push_back({run.keys.const_data_ptr<T>(), run.values.const_data_ptr<T>(),
                                run.keys.stride(0), run.keys.size(0)});
         }
@@ -141,26 +142,39 @@ at::Tensor Attention(const at::Tensor& qkv, const std::vector<AttentionSpan>& sp
     });
     return out;
   }
-  std::vector<at::Tensor> outputs;
-  const int64_t group = architecture.n_heads / architecture.n_kv_heads;
-  const auto heads = [&](const at::Tensor& x) {  // [rows, heads * d] -> [heads, rows, d]
-    return x.reshape({x.size(0), -1, architecture.head_dim}).transpose(0, 1);
-  };
-  for (const AttentionSpan& span : spans) {
-    const at::Tensor own = qkv.narrow(0, span.first_row, span.n_rows);
-    std::vector<at::Tensor> keys, values;
-    for (const KeyRun& run : span.past) {
-      keys.push_back(run.keys);
-      values.push_back(run.values);
+  if (!plan) plan.emplace(spans, qkv.size(0), window, qkv.device());
+  at::Tensor keys = qkv.narrow(1, q_size, kv_size);
+  at::Tensor values = qkv.narrow(1, q_size + kv_size, kv_size);
+  if (!plan->sources().empty()) {
+    std::vector<at::Tensor> all_keys, all_values;
+    for (const auto& [span, run] : plan->sources()) {
+      all_keys.push_back(spans[span].past[run].keys);
+      all_values.push_back(spans[span].past[run].values);
     }
-    keys.push_back(own.narrow(1, q_size, kv_size));
-    values.push_back(own.narrow(1, q_size + kv_size, kv_size));
-    const at::Tensor out = AttendOne(
-        heads(own.narrow(1, 0, q_size)), heads(at::cat(keys)).repeat_interleave(group, 0),
-        heads(at::cat(values)).repeat_interleave(group, 0), span.n_past, window, architecture);
-    outputs.push_back(out.transpose(0, 1).reshape({span.n_rows, q_size}));
+    all_keys.push_back(keys);
+    all_values.push_back(values);
+    keys = at::cat(all_keys);
+    values = at::cat(all_values);
   }
-  return at::cat(outputs);
+  const at::Tensor queries = qkv.narrow(1, 0, q_size);
+  const int64_t group_size = architecture.n_heads / architecture.n_kv_heads;
+  std::vector<at::Tensor> outputs;
+  for (const AttentionPlan::Group& group : plan->groups()) {
+    // [n · rows, heads · d] -> [n, heads, rows, d]
+    const auto heads = [&](const at::Tensor& x, const at::Tensor& index, int64_t rows) {
+      return x.index_select(0, index)
+          .view({group.n, rows, -1, architecture.head_dim})
+          .transpose(1, 2);
+    };
+    const at::Tensor out =
+        AttendGroup(heads(queries, group.queries, group.n_queries),
+                    heads(keys, group.keys, group.n_keys).repeat_interleave(group_size, 1),
+                    heads(values, group.keys, group.n_keys).repeat_interleave(group_size, 1),
+                    group.visible, architecture);
+    outputs.push_back(out.transpose(1, 2).reshape({-1, q_size}));
+  }
+  const at::Tensor padded = outputs.size() == 1 ? outputs[0] : at::cat(outputs);
+  return padded.index_select(0, plan->unpad());
 }
 
 at::Tensor GatedActivation(const at::Tensor& gate_up, Activation activation) {

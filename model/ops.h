@@ -6,9 +6,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "model/architecture.h"
+#include "model/attention_plan.h"
 #include "model/rope.h"
 
 namespace extrospect {
@@ -30,9 +32,13 @@ at::Tensor NormAndRotate(const at::Tensor& qkv, const at::Tensor& positions, con
                          const at::Tensor& q_norm, const at::Tensor& k_norm,
                          const Architecture& architecture);
 
-// A stretch of past keys and values that a sequence can see: [count, kv_size] each.
+// A stretch of past keys and values that a sequence can see: [count, kv_size] each, or rows of the
+// batch itself.
 struct KeyRun {
   at::Tensor keys, values;
+  int64_t first_row = -1, n_rows = 0;  // of the batch, if not negative
+
+  int64_t count() const { return first_row >= 0 ? n_rows : keys.size(0); }
 };
 
 // What the rows of one sequence attend to.
@@ -44,12 +50,14 @@ struct AttentionSpan {
 };
 
 // Causal attention of every sequence over its past and itself; rows of different sequences never
-// see each other.
+// see each other, unless one continues the other.
 //   qkv      [rows, qkv_size], rotated
 //   window   keys at most window − 1 positions back; 0: all
+//   plan     of these spans and this window on qkv's device: made by the first call that needs one,
+//            and good for all blocks of a pass
 //   returns  [rows, n_heads * head_dim]
 at::Tensor Attention(const at::Tensor& qkv, const std::vector<AttentionSpan>& spans, int64_t window,
-                     const Architecture& architecture);
+                     const Architecture& architecture, std::optional<AttentionPlan>& plan);
 
 // act(gate) * up for gate_up [rows, 2 * d_ff] = gate | up; returns [rows, d_ff].
 at::Tensor GatedActivation(const at::Tensor& gate_up, Activation activation);

@@ -4,6 +4,8 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -29,11 +31,21 @@ at::Tensor LongTensor(const std::vector<int64_t>& values, at::Device device) {
 // The host-side plan of one forward pass.
 struct Transformer::Batch {
   std::span<const Sequence> sequences;
+  const AdapterPass* adapter = nullptr;
   std::vector<int64_t> first_rows;
+  std::vector<int64_t> n_past;  // of each sequence, its parent's included
   int64_t rows = 0;
   std::vector<at::Tensor> positions;           // per device index
   std::vector<std::vector<RopeTable>> angles;  // [rope][device index]
   at::Tensor tokens;
+  // By window and device index: see ops.h.
+  std::map<std::pair<int64_t, int64_t>, std::optional<AttentionPlan>> attention_plans;
+
+  // What a projection of a block writes, `y` from `x`, with the adapter's part.
+  at::Tensor Adapted(int64_t block, AdapterPass::Place place, const at::Tensor& x,
+                     at::Tensor y) const {
+    return adapter == nullptr ? y : adapter->Add(block, place, x, std::move(y));
+  }
 };
 
 Transformer::Transformer(Architecture architecture, Weights weights)
@@ -47,8 +59,7 @@ Transformer::Transformer(Architecture architecture, Weights weights)
   for (const Rope& rope : architecture_.ropes) {
     std::vector<std::unique_ptr<RopeAngles>>& tables = ropes_.emplace_back();
     for (const at::Device device : devices) {
-      tables.push_back(
-          std::make_unique<RopeAngles>(rope, architecture_.head_dim, dtype(), device));
+      tables.push_back(std::make_unique<RopeAngles>(rope, architecture_.head_dim, dtype(), device));
     }
   }
 }
@@ -77,26 +88,38 @@ at::Tensor Transformer::Embed(const Batch& batch) const {
   return residual.to(dtype() == at::kDouble ? at::kDouble : at::kFloat);
 }
 
-at::Tensor Transformer::RunAttention(int64_t block, const at::Tensor& x, const Batch& batch) const {
+at::Tensor Transformer::RunAttention(int64_t block, const at::Tensor& x, Batch& batch) const {
+  using Place = AdapterPass::Place;
   const BlockWeights& weights = weights_.blocks[block];
   const BlockKind& kind = architecture_.blocks[block];
   const int64_t device = device_index_[block];
   const int64_t q_size = architecture_.q_size(), kv_size = architecture_.kv_size();
   const at::Tensor qkv =
-      NormAndRotate(weights.qkv(x), batch.positions[device], batch.angles[kind.rope][device],
-                    weights.q_norm, weights.k_norm, architecture_);
+      NormAndRotate(batch.Adapted(block, Place::kQkv, x, weights.qkv(x)), batch.positions[device],
+                    batch.angles[kind.rope][device], weights.q_norm, weights.k_norm, architecture_);
   std::vector<AttentionSpan> spans(batch.sequences.size());
   for (size_t i = 0; i < batch.sequences.size(); ++i) {
     const Sequence& sequence = batch.sequences[i];
     AttentionSpan& span = spans[i];
     span.first_row = batch.first_rows[i];
     span.n_rows = static_cast<int64_t>(sequence.tokens.size());
-    span.n_past = sequence.n_past();
+    span.n_past = batch.n_past[i];
+    std::vector<int64_t> ancestors;
+    for (int64_t at = sequence.parent; at >= 0; at = batch.sequences[at].parent) {
+      ancestors.push_back(at);
+    }
     const auto see = [&](const KvSegment& segment) {
       if (segment.length == 0) return;
       span.past.push_back({segment.keys[block].narrow(0, 0, segment.length),
                            segment.values[block].narrow(0, 0, segment.length)});
     };
+    for (auto ancestor = ancestors.rbegin(); ancestor != ancestors.rend(); ++ancestor) {
+      const Sequence& parent = batch.sequences[*ancestor];
+      for (const auto& segment : parent.past) see(*segment);
+      if (parent.append) see(*parent.append);
+      span.past.push_back(
+          {{}, {}, batch.first_rows[*ancestor], static_cast<int64_t>(parent.tokens.size())});
+    }
     for (const auto& segment : sequence.past) see(*segment);
     if (sequence.append) {
       KvSegment& segment = *sequence.append;
@@ -110,13 +133,22 @@ at::Tensor Transformer::RunAttention(int64_t block, const at::Tensor& x, const B
           .copy_(own.narrow(1, q_size + kv_size, kv_size));
     }
   }
-  return weights.attention_out(Attention(qkv, spans, kind.window, architecture_));
+  const at::Tensor attended = Attention(qkv, spans, kind.window, architecture_,
+                                        batch.attention_plans[{kind.window, device}]);
+  return batch.Adapted(block, Place::kAttentionOut, attended, weights.attention_out(attended));
 }
 
-at::Tensor Transformer::RunMlp(const BlockWeights& weights, const at::Tensor& x) const {
-  if (weights.experts.router.defined()) return RunExperts(weights.experts, x);
+at::Tensor Transformer::RunMlp(int64_t block, const at::Tensor& x, const Batch& batch) const {
+  using Place = AdapterPass::Place;
+  const BlockWeights& weights = weights_.blocks[block];
+  if (weights.experts.router.defined()) {
+    return batch.Adapted(block, Place::kDown, {}, RunExperts(weights.experts, x));
+  }
   const auto run = [&](const at::Tensor& rows) {
-    return weights.down(GatedActivation(weights.gate_up(rows), architecture_.activation));
+    const at::Tensor hidden =
+        GatedActivation(batch.Adapted(block, Place::kGateUp, rows, weights.gate_up(rows)),
+                        architecture_.activation);
+    return batch.Adapted(block, Place::kDown, hidden, weights.down(hidden));
   };
   if (x.size(0) <= kMlpRows || c10::GradMode::is_enabled()) return run(x);
   at::Tensor out = at::empty({x.size(0), architecture_.d_model}, x.options());
@@ -162,14 +194,23 @@ at::Tensor Transformer::Logits(const at::Tensor& residual, const std::vector<int
   return logits;
 }
 
-ForwardResult Transformer::Forward(const ForwardOptions& options) const {
-  const int64_t last_block =
-      options.last_block == kModelsLastBlock ? architecture_.n_layers - 1 : options.last_block;
-  Batch batch{options.sequences, {}, 0, {}, {}, {}};
+Transformer::Batch Transformer::MakeBatch(const ForwardOptions& options) const {
+  Batch batch;
+  batch.sequences = options.sequences;
+  batch.adapter = options.adapter;
   std::vector<int64_t> tokens, positions;
-  for (const Sequence& sequence : options.sequences) {
+  for (size_t i = 0; i < options.sequences.size(); ++i) {
+    const Sequence& sequence = options.sequences[i];
     batch.first_rows.push_back(static_cast<int64_t>(tokens.size()));
-    const int64_t n_past = sequence.n_past();
+    int64_t n_past = sequence.n_past();
+    if (sequence.parent >= 0) {
+      if (sequence.parent >= static_cast<int64_t>(i)) {
+        throw Error("a sequence continues one that does not come before it in the batch");
+      }
+      n_past += batch.n_past[sequence.parent] +
+                static_cast<int64_t>(options.sequences[sequence.parent].tokens.size());
+    }
+    batch.n_past.push_back(n_past);
     const auto n_new = static_cast<int64_t>(sequence.tokens.size());
     if (n_past + n_new > architecture_.context_length) {
       throw Error("a sequence is longer than the model's context")
@@ -179,13 +220,13 @@ ForwardResult Transformer::Forward(const ForwardOptions& options) const {
     if (sequence.append && sequence.append->length + n_new > sequence.append->capacity) {
       throw Error("a segment of keys and values is full");
     }
-    for (int64_t i = 0; i < n_new; ++i) {
-      const int32_t token = sequence.tokens[i];
+    for (int64_t t = 0; t < n_new; ++t) {
+      const int32_t token = sequence.tokens[t];
       if (token < 0 || token >= architecture_.vocab_size) {
         throw Error("a token is not in the model's vocabulary").Found(std::to_string(token));
       }
       tokens.push_back(token);
-      positions.push_back(n_past + i);
+      positions.push_back(n_past + t);
     }
   }
   batch.rows = static_cast<int64_t>(tokens.size());
@@ -202,7 +243,13 @@ ForwardResult Transformer::Forward(const ForwardOptions& options) const {
     std::vector<RopeTable>& angles = batch.angles.emplace_back();
     for (const auto& table : tables) angles.push_back(table->Upto(n_positions));
   }
+  return batch;
+}
 
+ForwardResult Transformer::Forward(const ForwardOptions& options) const {
+  const int64_t last_block =
+      options.last_block == kModelsLastBlock ? architecture_.n_layers - 1 : options.last_block;
+  Batch batch = MakeBatch(options);
   at::Tensor residual = options.residual;
   const auto visit = [&](int64_t block) {
     for (const Injection& injection : options.injections) {
@@ -228,7 +275,7 @@ ForwardResult Transformer::Forward(const ForwardOptions& options) const {
     }
     const at::Tensor attended = RunAttention(block, x, batch);
     x = AddAndNorm(residual, attended, weights.attention_post_norm, weights.mlp_norm, eps, dtype());
-    const at::Tensor hidden = RunMlp(weights, x);
+    const at::Tensor hidden = RunMlp(block, x, batch);
     // The next block's norm is taken in the same pass over memory, unless something comes between.
     const bool fuse = block < last_block && weights_.blocks[block + 1].device == weights.device &&
                       std::none_of(options.injections.begin(), options.injections.end(),

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "model/adapter.h"
 #include "model/architecture.h"
 #include "model/kv.h"
 #include "model/ops.h"
@@ -38,6 +39,7 @@ struct ForwardOptions {
   int64_t last_block = -2;
   Observer observe;
   std::vector<Injection> injections;
+  const AdapterPass* adapter = nullptr;  // null: the model as it is
   // Rows whose logits are wanted.
   std::vector<int64_t> logit_rows;
 };
@@ -48,8 +50,9 @@ struct ForwardResult {
 };
 
 // Immutable after construction; Forward may be called from several threads. Inference runs under
-// c10::InferenceMode or at::NoGradGuard of the caller's; with gradients enabled every operation is
-// recorded, for which the weights must have been loaded as trainable.
+// c10::InferenceMode or at::NoGradGuard of the caller's; with gradients enabled every operation
+// that depends on something trained is recorded, for which the weights must have been loaded as
+// trainable.
 class Transformer {
  public:
   Transformer(Architecture architecture, Weights weights);
@@ -68,8 +71,9 @@ class Transformer {
  private:
   struct Batch;
   at::Tensor Embed(const Batch& batch) const;
-  at::Tensor RunAttention(int64_t block, const at::Tensor& x, const Batch& batch) const;
-  at::Tensor RunMlp(const BlockWeights& weights, const at::Tensor& x) const;
+  Batch MakeBatch(const ForwardOptions& options) const;
+  at::Tensor RunAttention(int64_t block, const at::Tensor& x, Batch& batch) const;
+  at::Tensor RunMlp(int64_t block, const at::Tensor& x, const Batch& batch) const;
   at::Tensor RunExperts(const ExpertWeights& experts, const at::Tensor& x) const;
   at::Tensor Logits(const at::Tensor& residual, const std::vector<int64_t>& rows) const;
 

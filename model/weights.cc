@@ -1,7 +1,7 @@
 #include "model/weights.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <set>
@@ -12,28 +12,6 @@
 
 namespace extrospect {
 namespace {
-
-// Rows of a usual batch, for which the packed layout is chosen; other numbers of rows work as well.
-constexpr int64_t kUsualRows = 1024;
-
-// oneDNN's linear over a prepacked weight, as the operator library registers it.
-at::Tensor PackedLinear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
-                            std::string_view, c10::List<std::optional<at::Scalar>>,
-                            std::optional<std::string_view>)>();
-  return op.call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, "none",
-                 c10::List<std::optional<at::Scalar>>(), "");
-}
-
-at::Tensor PackWeight(const at::Tensor& weight) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
-                             .typed<at::Tensor(const at::Tensor&, std::optional<c10::SymInt>)>();
-  return op.call(weight, c10::SymInt(kUsualRows));
-}
 
 class Loader {
  public:
@@ -51,7 +29,7 @@ class Loader {
                  bool bias, at::Device device) {
     int64_t rows = 0;
     for (const auto& [name, part_rows] : parts) rows += part_rows;
-    const bool packs = !options_.trainable && Linear::Packs(device, options_.dtype);
+    const bool packs = Linear::Packs(device, options_.dtype);
     // What is copied elsewhere right away needs no memory of its own.
     const at::Tensor weight = packs || !device.is_cpu() ? Staging({rows, columns})
                                                         : Empty({rows, columns}, options_.dtype);
@@ -63,7 +41,7 @@ class Loader {
       row += part_rows;
     }
     Linear linear(weight.to(device), bias ? biases.to(device) : at::Tensor());
-    if (packs) linear.Pack();
+    if (packs) linear.Pack(options_.trainable);
     return linear;
   }
 
@@ -180,24 +158,6 @@ BlockWeights LoadBlock(const Architecture& a, Loader& load, int64_t block, at::D
 }
 
 }  // namespace
-
-Linear::Linear(at::Tensor weight, at::Tensor bias)
-    : weight_(std::move(weight)), bias_(std::move(bias)), out_features_(weight_.size(0)) {}
-
-at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return packed_ ? PackedLinear(x, weight_, bias_) : at::linear(x, weight_, bias_);
-}
-
-bool Linear::Packs(at::Device device, at::ScalarType dtype) {
-  return device.is_cpu() && dtype == at::kBFloat16 && at::hasMKLDNN() &&
-         at::globalContext().userEnabledMkldnn();
-}
-
-void Linear::Pack() {
-  if (packed_ || !Packs(weight_.device(), weight_.scalar_type())) return;
-  weight_ = PackWeight(weight_);
-  packed_ = true;
-}
 
 std::vector<at::Device> PlaceBlocks(int64_t n_blocks, const std::vector<at::Device>& devices) {
   const auto n_devices = static_cast<int64_t>(devices.size());

@@ -10,35 +10,9 @@
 #include <vector>
 
 #include "model/architecture.h"
+#include "model/linear.h"
 
 namespace extrospect {
-
-// y = x Wᵀ + b. On the CPU a bfloat16 weight can be packed once into the layout that its matrix
-// kernel wants, which saves a copy on every call; a packed weight has no gradient with respect to
-// x.
-class Linear {
- public:
-  Linear() = default;
-  Linear(at::Tensor weight, at::Tensor bias = {});
-
-  // x: [rows, in] in the weight's dtype. Returns [rows, out].
-  at::Tensor operator()(const at::Tensor& x) const;
-
-  // Packs the weight if that helps on its device and dtype. The plain weight is given up: nothing
-  // of it is kept.
-  void Pack();
-  // Whether Pack changes a weight of this kind.
-  static bool Packs(at::Device device, at::ScalarType dtype);
-
-  bool defined() const { return weight_.defined(); }
-  const at::Tensor& weight() const { return weight_; }
-  int64_t out_features() const { return out_features_; }
-
- private:
-  at::Tensor weight_, bias_;
-  int64_t out_features_ = 0;
-  bool packed_ = false;
-};
 
 struct ExpertWeights {
   Linear router;                // [n_experts, d_model]
@@ -85,7 +59,7 @@ struct WeightOptions {
   at::ScalarType dtype = at::kFloat;
   // Blocks are placed on the devices in order, in equal parts.
   std::vector<at::Device> devices = {at::kCPU};
-  // Keep the weights differentiable: needed to train adapters, slower otherwise.
+  // Gradients with respect to activations are wanted, to train adapters: costs memory.
   bool trainable = false;
 };
 

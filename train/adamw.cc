@@ -10,6 +10,12 @@
 
 namespace extrospect {
 
+Schedule ParseSchedule(const std::string& name) {
+  return name == "constant" ? Schedule::kConstant
+         : name == "linear" ? Schedule::kLinear
+                            : Schedule::kCosine;
+}
+
 double LearningRateFactor(Schedule schedule, int64_t step, int64_t steps, int64_t warmup) {
   if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
   if (schedule == Schedule::kConstant) return 1.0;

@@ -20,6 +20,9 @@ struct AdamWOptions {
 
 enum class Schedule { kConstant, kLinear, kCosine };
 
+// "constant", "linear", "cosine"; anything else is cosine.
+Schedule ParseSchedule(const std::string& name);
+
 // The factor of the learning rate at `step` (from 0) of `steps`: rises linearly over `warmup` steps
 // to 1 and falls to 0 by the schedule.
 double LearningRateFactor(Schedule schedule, int64_t step, int64_t steps, int64_t warmup);

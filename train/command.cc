@@ -63,8 +63,10 @@ void RunTrain(const TrainFlags& flags) {
                            .activations = flags.activations,
                            .targets = flags.targets,
                            .output = flags.output,
+                           .model = flags.model,
                            .config = std::move(config),
                            .device = ParseDevices(flags.device).front(),
+                           .devices = ParseDevices(flags.device),
                            .resume = flags.resume,
                            .progress = flags.quiet ? nullptr : stderr};
   PrintFigures(Train(run));

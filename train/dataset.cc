@@ -32,6 +32,7 @@ std::string TextOf(const json& object, const char* field, const std::string& whe
 struct RawLabels {
   std::vector<std::string> emotions;
   std::string holder, description, split, hard, situation;
+  int64_t intensity = 0;
 };
 
 RawLabels ParseLabels(const json& object, const std::string& where) {
@@ -55,6 +56,12 @@ RawLabels ParseLabels(const json& object, const std::string& where) {
   labels.split = TextOf(object, "split", where);
   labels.hard = TextOf(object, "hard", where);
   labels.situation = TextOf(object, "situation", where);
+  if (const auto found = object.find("intensity"); found != object.end() && !found->is_null()) {
+    if (!found->is_number_integer() || *found < 1 || *found > 5) {
+      throw Error("cannot read a label").At(where + ", intensity").Expected("1 to 5");
+    }
+    labels.intensity = found->get<int64_t>();
+  }
   return labels;
 }
 
@@ -126,6 +133,7 @@ LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
     example.description = labels.description;
     example.split = labels.split;
     example.hard = labels.hard;
+    example.intensity = labels.intensity;
     example.transcript = static_cast<uint32_t>(i);
     examples_.push_back(std::move(example));
     situations.push_back(labels.situation);

@@ -19,6 +19,7 @@ namespace extrospect {
 // Labels of one transcript.
 struct Example {
   std::string id, holder, description, split, hard;
+  int64_t intensity = 0;  // 1 … 5; 0: not known
   // Classes in the lexicon, the main one first. Several share the probability equally.
   std::vector<int64_t> classes;
   uint32_t transcript = 0;  // index into the activation file's transcripts

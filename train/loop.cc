@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
-#include "decode/weight_file.h"
+#include "model/weight_file.h"
 
 namespace extrospect {
 namespace {

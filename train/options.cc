@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "decode/oracle.h"
 
 namespace extrospect {
 namespace {
@@ -221,15 +222,178 @@ std::vector<ConfigOption> SmallOptions() {
   };
 }
 
+std::vector<ConfigOption> InjectionOptions(const std::string& kind) {
+  return {
+      {.name = "prompt.placeholder",
+       .value = " ?",
+       .help = "the text at which activations enter; a single token of the model"},
+      {.name = "prompt.question",
+       .value = "",
+       .help = "what is asked in reading, with {holder}; empty: What does the {holder} feel?"},
+      {.name = "injection.block",
+       .value = kind == "affine" || kind == "selfie" ? -1 : 1,
+       .help = "activations enter after this block; -1: at the embeddings",
+       .min = -1,
+       .max = 65536},
+      {.name = "injection.rule",
+       .value = kind == "affine"   ? "verbatim"
+                : kind == "selfie" ? "replace"
+                                   : "add",
+       .help = "add: norm-matched, to what is there; replace: norm-matched; verbatim: as it is",
+       .choices = {"add", "replace", "verbatim"}},
+      {.name = "injection.coefficient",
+       .value = kind == "oracle" || kind == "vector" ? 2.0 : 1.0,
+       .help = "factor of what is injected, after the norms have been matched",
+       .min = -kMax,
+       .max = kMax},
+      {.name = "dtype",
+       .value = "bf16",
+       .help = "of the language model; what is trained is always f32",
+       .choices = {"bf16", "f32"}},
+      {.name = "tails",
+       .value = 8,
+       .help = "likeliest first tokens whose words are scored to their ends in reading; -1: all",
+       .min = -1,
+       .max = kMax},
+      {.name = "max_answer_tokens", .value = 40, .help = "longest answer", .min = 1, .max = 4096},
+      {.name = "eval_rows",
+       .value = 128,
+       .help = "dev rows of an evaluation in training; calibration takes all",
+       .min = 1,
+       .max = kMax},
+  };
+}
+
+std::vector<ConfigOption> LoraOptions() {
+  return {
+      {.name = "lora.rank", .value = 16, .help = "rank of the updates", .min = 1, .max = 65536},
+      {.name = "lora.alpha", .value = 32.0, .help = "scale times rank", .min = 1e-6, .max = kMax},
+      {.name = "lora.dropout",
+       .value = 0.05,
+       .help = "dropout of the updates' inputs",
+       .min = 0,
+       .max = 0.9},
+      {.name = "lora.targets",
+       .value = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"},
+       .help = "matrices that are adapted"},
+      {.name = "lora.blocks",
+       .value = "all",
+       .help = "blocks that are adapted, as --layers names them"},
+      {.name = "input.map",
+       .value = true,
+       .help = "train a square map of each hook's vector, from the identity"},
+      {.name = "input.joint",
+       .value = true,
+       .help = "one more vector: a linear reading of all hooks, from the ridge regression on the "
+               "words' own representations"},
+  };
+}
+
+std::vector<ConfigOption> OracleTrainingOptions(const std::string& kind) {
+  const bool oracle = kind == "oracle";
+  return {
+      {.name = "steps", .value = oracle ? 250 : 200, .help = "steps", .min = 0, .max = kMax},
+      {.name = "batch", .value = 32, .help = "questions in a step", .min = 1, .max = 65536},
+      {.name = "micro_batch",
+       .value = 0,
+       .help = "questions in memory at a time; 0: the whole batch",
+       .min = 0,
+       .max = 65536},
+      {.name = "learning_rate",
+       .value = oracle ? 0.001 : 0.01,
+       .help = "peak learning rate",
+       .min = 0,
+       .max = 10},
+      {.name = "warmup",
+       .value = 20,
+       .help = "steps of rising learning rate",
+       .min = 0,
+       .max = kMax},
+      {.name = "schedule",
+       .value = "linear",
+       .help = "how the learning rate falls",
+       .choices = {"cosine", "linear", "constant"}},
+      {.name = "weight_decay", .value = 0.0, .help = "AdamW's decay", .min = 0, .max = 10},
+      {.name = "clip_norm",
+       .value = 1.0,
+       .help = "greatest gradient norm; 0: no clipping",
+       .min = 0,
+       .max = kMax},
+      {.name = "noise",
+       .value = 0.5,
+       .help = "Gaussian noise on the rows, in standard deviations within a class",
+       .min = 0,
+       .max = 10},
+      {.name = "questions.closed",
+       .value = oracle ? 0.1 : 0.0,
+       .help = "share of questions to be answered with yes or no",
+       .min = 0,
+       .max = 1},
+      {.name = "questions.intensity",
+       .value = oracle ? 0.05 : 0.0,
+       .help = "share of questions for the intensity",
+       .min = 0,
+       .max = 1},
+      {.name = "questions.holder",
+       .value = oracle ? 0.05 : 0.0,
+       .help = "share of questions for the holder",
+       .min = 0,
+       .max = 1},
+      {.name = "questions.described",
+       .value = oracle ? 0.3 : 0.0,
+       .help = "share of open answers that are whole descriptions",
+       .min = 0,
+       .max = 1},
+      {.name = "questions.unnamed",
+       .value = 0.1,
+       .help = "share of open questions that do not name the holder",
+       .min = 0,
+       .max = 1},
+      {.name = "questions.reworded",
+       .value = oracle ? 0.3 : 0.0,
+       .help = "share of questions in other words than those that are used in reading",
+       .min = 0,
+       .max = 1},
+      {.name = "eval_every",
+       .value = 50,
+       .help = "steps between evaluations",
+       .min = 1,
+       .max = kMax},
+      {.name = "patience",
+       .value = 0,
+       .help = "evaluations without improvement before it stops; 0: never",
+       .min = 0,
+       .max = kMax},
+      {.name = "checkpoint_every",
+       .value = 100,
+       .help = "steps between checkpoints; 0: only when interrupted",
+       .min = 0,
+       .max = kMax},
+  };
+}
+
+std::vector<ConfigOption> OracleOptions(const std::string& kind) {
+  std::vector<ConfigOption> options = InjectionOptions(kind);
+  const auto append = [&](std::vector<ConfigOption> more) {
+    for (ConfigOption& option : more) options.push_back(std::move(option));
+  };
+  if (kind == "oracle") append(LoraOptions());
+  if (kind != "selfie") append(OracleTrainingOptions(kind));
+  return options;
+}
+
 }  // namespace
 
-std::vector<std::string> TrainableKinds() { return {"probe", "small"}; }
+std::vector<std::string> TrainableKinds() {
+  return {"probe", "small", "oracle", "vector", "affine", "selfie"};
+}
 
 Config TrainingConfig(const std::string& kind) {
   std::vector<ConfigOption> options = SharedOptions();
   std::vector<ConfigOption> own;
   if (kind == "probe") own = ProbeOptions();
   if (kind == "small") own = SmallOptions();
+  if (IsOracleKind(kind)) own = OracleOptions(kind);
   if (own.empty()) {
     std::string kinds;
     for (const std::string& known : TrainableKinds()) kinds += (kinds.empty() ? "" : ", ") + known;

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "decode/probe.h"
-#include "decode/weight_file.h"
+#include "model/weight_file.h"
 #include "train/judge.h"
 #include "train/linear.h"
 #include "train/loop.h"

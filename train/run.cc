@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "decode/load.h"
+#include "decode/oracle.h"
 #include "train/judge.h"
 
 namespace extrospect {
@@ -154,6 +155,7 @@ ordered_json Train(const TrainingRun& run) {
   std::unique_ptr<Decoder> decoder;
   if (run.kind == "probe") decoder = TrainProbe(run, data, log, body);
   if (run.kind == "small") decoder = TrainSmall(run, data, log, body);
+  if (IsOracleKind(run.kind)) decoder = TrainOracle(run, data, log, body);
   if (decoder == nullptr) throw UsageError("unknown kind of decoder").Found(run.kind);
   const ordered_json figures = Figures(*decoder, data);
   ordered_json result = {{"event", "result"}, {"hooks", info.hooks}, {"selection", info.selection}};

@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 #include "decode/decoder.h"
@@ -20,8 +21,10 @@ namespace extrospect {
 struct TrainingRun {
   std::string kind;
   std::filesystem::path activations, targets, output;  // targets may be empty
+  std::filesystem::path model;                         // for kinds that run it
   Config config;
-  at::Device device = at::kCPU;
+  at::Device device = at::kCPU;                  // of everything but the language model
+  std::vector<at::Device> devices = {at::kCPU};  // of its blocks
   bool resume = false;
   std::FILE* progress = nullptr;  // null: silent
 };
@@ -64,5 +67,8 @@ std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& data, 
                                     nlohmann::ordered_json& body);
 std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& data, MetricsLog& log,
                                     nlohmann::ordered_json& body);
+// Kinds that ask the language model: see decode/oracle.h.
+std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data, MetricsLog& log,
+                                     nlohmann::ordered_json& body);
 
 }  // namespace extrospect

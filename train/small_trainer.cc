@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "decode/small.h"
-#include "decode/weight_file.h"
+#include "model/weight_file.h"
 #include "train/judge.h"
 #include "train/linear.h"
 #include "train/loop.h"
@@ -443,10 +443,7 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& traini
   options.adamw.weight_decay = config.Number("weight_decay");
   options.adamw.clip_norm = config.Number("clip_norm");
   options.warmup = config.Integer("warmup");
-  const std::string schedule = config.Text("schedule");
-  options.schedule = schedule == "cosine"   ? Schedule::kCosine
-                     : schedule == "linear" ? Schedule::kLinear
-                                            : Schedule::kConstant;
+  options.schedule = ParseSchedule(config.Text("schedule"));
   options.folder = run.output;
   options.resume = run.resume;
   options.fingerprint = training.fingerprint;

@@ -8,7 +8,7 @@
 
 #include "eval/self_report.h"
 #include "eval/vectors.h"
-#include "eval/word_scorer.h"
+#include "decode/word_scorer.h"
 #include "model/architecture.h"
 #include "model/safetensors.h"
 
@@ -197,7 +197,7 @@ double Direct(const LanguageModel& model, const WordContext& context,
 TEST_F(InjectionTest, TrieScoresAreThoseOfWordsOneByOne) {
   const std::vector<std::string> words = {"sad", "sadder", "same", "glad", "b"};
   const WordContext reference{{5, 6}, {}};
-  const WordScorer scorer(model_, "feel", words, reference, -1, 16);
+  const WordScorer scorer(model_, "feel", words, reference, {.tails = -1, .batch_tokens = 16});
   std::vector<WordContext> contexts = {{{1, 2, 3}, {}}, {{9, 8}, {}}, {{4}, {}}};
   // One context continues a past.
   auto segment = model_.transformer->MakeSegment(3);
@@ -215,7 +215,7 @@ TEST_F(InjectionTest, TrieScoresAreThoseOfWordsOneByOne) {
     }
   }
   // Without tails, what follows the first token is that of the reference.
-  const WordScorer quick(model_, "feel", words, reference, 0, 16);
+  const WordScorer quick(model_, "feel", words, reference, {.tails = 0, .batch_tokens = 16});
   const WordScores rough = quick.Score(contexts).front();
   for (size_t w = 0; w < words.size(); ++w) {
     const auto tokens = model_.tokenizer->Encode(" " + words[w], false).ids;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "decode/injection_site.h"
 #include "model/model.h"
 
 namespace extrospect {
@@ -15,6 +16,17 @@ namespace extrospect {
 struct WordContext {
   std::vector<int32_t> tokens;
   std::vector<std::shared_ptr<const KvSegment>> past;
+  // [k, d_model], injected at the first k tokens by the scorer's site; undefined: nothing is.
+  at::Tensor vectors = {};
+};
+
+struct WordScorerOptions {
+  // The number of first tokens, the most probable in a context, for which tails are scored there;
+  // −1: all.
+  int64_t tails = -1;
+  int64_t batch_tokens = 4096;
+  const AdapterPass* adapter = nullptr;  // null: the model as it is; must outlive the scorer
+  InjectionSite site;                    // of the contexts' vectors
 };
 
 // Scores of all words in one context. A word's first token is always scored in its context; the
@@ -30,11 +42,10 @@ struct WordScores {
 class WordScorer {
  public:
   // `answer` is the text right before the words ("I feel"), with which they are tokenized.
-  // `reference` is a context without content, where tails are scored once. `tails` is the number of
-  // first tokens, the most probable in a context, for which tails are scored there; −1: all.
+  // `reference` is a context without content, where tails are scored once.
   WordScorer(const LanguageModel& model, const std::string& answer,
-             const std::vector<std::string>& words, const WordContext& reference, int64_t tails,
-             int64_t batch_tokens);
+             const std::vector<std::string>& words, const WordContext& reference,
+             const WordScorerOptions& options);
 
   std::vector<WordScores> Score(std::span<const WordContext> contexts) const;
 
@@ -75,13 +86,13 @@ class WordScorer {
   std::vector<size_t> LikelyGroups(const WordScores& scores, int64_t tails) const;
 
   const LanguageModel& model_;
-  int64_t batch_tokens_ = 0, tail_tokens_ = 0;
+  WordScorerOptions options_;
+  int64_t tail_tokens_ = 0;
   size_t n_words_ = 0;
   int64_t n_nodes_ = 1;
   std::vector<Chain> chains_;
   std::vector<std::vector<Step>> steps_;  // by node
   std::vector<Group> groups_;
-  int64_t tails_ = -1;
   WordScores reference_;
 };
 

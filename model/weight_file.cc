@@ -1,4 +1,4 @@
-#include "decode/weight_file.h"
+#include "model/weight_file.h"
 
 #include <ATen/ATen.h>
 

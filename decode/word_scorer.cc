@@ -1,4 +1,4 @@
-#include "eval/word_scorer.h"
+#include "decode/word_scorer.h"
 
 #include <ATen/ATen.h>
 
@@ -32,8 +32,8 @@ std::vector<int32_t> TokensAfter(const Tokenizer& tokenizer, const std::string& 
 
 WordScorer::WordScorer(const LanguageModel& model, const std::string& answer,
                        const std::vector<std::string>& words, const WordContext& reference,
-                       int64_t tails, int64_t batch_tokens)
-    : model_(model), batch_tokens_(batch_tokens), n_words_(words.size()), tails_(tails) {
+                       const WordScorerOptions& options)
+    : model_(model), options_(options), n_words_(words.size()) {
   std::map<std::vector<int32_t>, int64_t> nodes = {{{}, 0}};
   std::map<int32_t, std::vector<int64_t>> words_by_token;
   steps_.resize(1);
@@ -84,7 +84,7 @@ WordScorer::WordScorer(const LanguageModel& model, const std::string& answer,
 }
 
 std::vector<WordScores> WordScorer::Score(std::span<const WordContext> contexts) const {
-  return Score(contexts, tails_);
+  return Score(contexts, options_.tails);
 }
 
 std::vector<WordScores> WordScorer::Score(std::span<const WordContext> contexts,
@@ -96,7 +96,7 @@ std::vector<WordScores> WordScorer::Score(std::span<const WordContext> contexts,
     int64_t tokens = 0;
     while (last < contexts.size()) {
       tokens += static_cast<int64_t>(contexts[last].tokens.size());
-      if (last > first && tokens > batch_tokens_) break;
+      if (last > first && tokens > options_.batch_tokens) break;
       ++last;
     }
     const auto part = contexts.subspan(first, last - first);
@@ -114,14 +114,24 @@ void WordScorer::ScoreFirst(std::span<const WordContext> contexts, std::span<Wor
   const Transformer& transformer = *model_.transformer;
   std::vector<Sequence> sequences;
   ForwardOptions forward;
+  forward.adapter = options_.adapter;
   int64_t row = -1;
+  std::vector<int64_t> injected;
+  std::vector<at::Tensor> vectors;
   for (const WordContext& context : contexts) {
     const auto n = static_cast<int64_t>(context.tokens.size());
+    if (context.vectors.defined()) {
+      for (int64_t k = 0; k < context.vectors.size(0); ++k) injected.push_back(row + 1 + k);
+      vectors.push_back(context.vectors);
+    }
     segments.push_back(chains_.empty() ? nullptr : transformer.MakeSegment(n));
     sequences.push_back({context.tokens, context.past, segments.back()});
     forward.logit_rows.push_back(row += n);
   }
   forward.sequences = sequences;
+  if (!injected.empty()) {
+    forward.injections.push_back(InjectAt(options_.site, injected, at::cat(vectors)));
+  }
   const at::Tensor log_p = at::log_softmax(transformer.Forward(forward).logits, -1).to(at::kCPU);
   const float* const values = log_p.const_data_ptr<float>();
   for (size_t i = 0; i < contexts.size(); ++i) {
@@ -160,6 +170,7 @@ void WordScorer::ScoreTails(std::span<const WordContext> contexts, int64_t tails
     std::vector<Sequence> sequences;
     std::vector<Row> origin;
     ForwardOptions forward;
+    forward.adapter = options_.adapter;
     int64_t row = 0;
     for (; next < contexts.size() && static_cast<int64_t>(origin.size()) < kLogitRows; ++next) {
       std::vector<std::shared_ptr<const KvSegment>> past = contexts[next].past;

@@ -1,0 +1,352 @@
+#include "decode/oracle.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/error.h"
+#include "decode/probe.h"
+#include "model/generate.h"
+#include "model/hooks.h"
+#include "model/peft.h"
+#include "model/weight_file.h"
+
+namespace extrospect {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::array<const char*, 4> kKinds = {"oracle", "vector", "affine", "selfie"};
+constexpr char kPeftFolder[] = "peft";
+// How an oracle says that there is nothing to report.
+constexpr char kNothingWord[] = "nothing";
+constexpr int64_t kMaxTokens = 4096;  // of an answer
+constexpr size_t kMaxText = 1 << 16;
+
+std::vector<std::string> AnswerWords(const Lexicon& lexicon) {
+  std::vector<std::string> words;
+  for (const Emotion& emotion : lexicon.emotions()) {
+    words.push_back(emotion.word == kNothing ? kNothingWord : emotion.word);
+  }
+  return words;
+}
+
+std::vector<at::Device> BlockDevices(const LanguageModel& model) {
+  std::vector<at::Device> devices;
+  for (const BlockWeights& block : model.transformer->weights().blocks) {
+    devices.push_back(block.device);
+  }
+  return devices;
+}
+
+Error WrongField(const std::string& where, const std::string& field, const std::string& expected) {
+  return Error("a field of the decoder is wrong").At(where + ", " + field).Expected(expected);
+}
+
+std::string VectorName(const char* place, int64_t block) {
+  return "vector." + std::string(place) + "." + std::to_string(block);
+}
+
+// The kind's part of decoder.json, checked.
+OracleSpec ParseSpec(const DecoderFile& file, const std::string& where) {
+  const json& body = file.body;
+  const std::string& kind = file.info.kind;
+  const auto text = [&](const char* name) {
+    const auto found = body.find(name);
+    if (found == body.end() || !found->is_string() ||
+        found->get_ref<const std::string&>().size() > kMaxText) {
+      throw WrongField(where, kind + "." + name, "a text");
+    }
+    return found->get<std::string>();
+  };
+  const auto number = [&](const json& object, const char* name, double min, double max) {
+    const auto found = object.find(name);
+    if (found == object.end() || !found->is_number() || !(found->get<double>() >= min) ||
+        !(found->get<double>() <= max)) {
+      throw WrongField(where, kind + "." + name,
+                       "a number from " + json(min).dump() + " to " + json(max).dump());
+    }
+    return found->get<double>();
+  };
+  const auto injection = body.find("injection");
+  if (injection == body.end() || !injection->is_object()) {
+    throw WrongField(where, kind + ".injection", "an object");
+  }
+  OracleSpec spec;
+  spec.site.block = static_cast<int64_t>(
+      number(*injection, "block", kEmbeddingBlock, static_cast<double>(file.info.n_layers - 1)));
+  const auto rule = injection->find("rule");
+  if (rule == injection->end() || !rule->is_string()) {
+    throw WrongField(where, kind + ".injection.rule", "add, replace or verbatim");
+  }
+  try {
+    spec.site.rule = ParseInjectionRule(rule->get<std::string>());
+  } catch (const Error&) {
+    throw WrongField(where, kind + ".injection.rule", "add, replace or verbatim");
+  }
+  spec.site.coefficient = number(*injection, "coefficient", -1e6, 1e6);
+  spec.placeholder = text("placeholder");
+  spec.question = text("question");
+  spec.tails = static_cast<int64_t>(number(body, "tails", -1, 1e6));
+  spec.max_answer_tokens = static_cast<int64_t>(number(body, "max_answer_tokens", 1, kMaxTokens));
+  return spec;
+}
+
+}  // namespace
+
+bool IsOracleKind(const std::string& kind) {
+  return std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
+}
+
+Oracle::Oracle(DecoderInfo info, OracleSpec spec, OracleWeights weights,
+               std::shared_ptr<const LanguageModel> model)
+    : Decoder(std::move(info)),
+      spec_(std::move(spec)),
+      weights_(std::move(weights)),
+      model_(std::move(model)) {
+  if (!weights_.adapter.blocks.empty()) {
+    adapter_.emplace(weights_.adapter, model_->architecture, model_->transformer->dtype());
+  }
+}
+
+std::unique_ptr<Oracle> Oracle::Load(const DecoderFile& file, const std::filesystem::path& folder,
+                                     std::shared_ptr<const LanguageModel> model) {
+  const DecoderInfo& info = file.info;
+  if (model == nullptr || model->transformer == nullptr) {
+    throw UsageError("this decoder asks the language model itself, which has to be given")
+        .At(folder.string() + ", kind " + info.kind)
+        .Expected("--model with " + info.model_name + ", sha256 " + info.model_sha256);
+  }
+  if (model->sha256 != info.model_sha256) {
+    throw Error("the decoder was trained on another model")
+        .At(folder.string())
+        .Expected(info.model_name + ", sha256 " + info.model_sha256)
+        .Found(model->name + ", sha256 " + model->sha256);
+  }
+  const std::string where = (folder / "decoder.json").string();
+  OracleSpec spec = ParseSpec(file, where);
+  const SafetensorsFile tensors(folder / "weights.safetensors");
+  const auto hooks = static_cast<int64_t>(info.hooks.size());
+  const std::vector<at::Device> devices = BlockDevices(*model);
+  const at::Device device = devices.front();
+  OracleWeights weights;
+  const auto load = [&](const char* name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
+    const std::string full = std::string("input.") + name;
+    if (tensors.entries().contains(full)) tensor = LoadTensor(tensors, full, shape, device);
+  };
+  weights.input.mean = LoadTensor(tensors, "input.mean", {hooks, info.d_model}, device);
+  load("map", weights.input.map, {hooks, info.d_model, info.d_model});
+  load("joint", weights.input.joint, {info.d_model, hooks * info.d_model});
+  load("joint_bias", weights.input.joint_bias, {info.d_model});
+  load("scale", weights.input.scale, {hooks});
+  load("bias", weights.input.bias, {hooks, info.d_model});
+  if (weights.input.scale.defined() != weights.input.bias.defined() ||
+      weights.input.joint.defined() != weights.input.joint_bias.defined()) {
+    throw Error("a map of the decoder's input lacks its bias, or a bias its map")
+        .At(tensors.name());
+  }
+  if (info.kind == "oracle") {
+    weights.adapter = LoadPeft(folder / kPeftFolder, model->architecture, devices);
+  }
+  if (info.kind == "vector") {
+    weights.adapter.blocks.resize(static_cast<size_t>(info.n_layers));
+    for (int64_t block = 0; block < info.n_layers; ++block) {
+      BlockAdapter& to = weights.adapter.blocks[static_cast<size_t>(block)];
+      const at::Device own = devices[static_cast<size_t>(block)];
+      to.attention_vector =
+          LoadTensor(tensors, VectorName("attention", block), {info.d_model}, own);
+      to.mlp_vector = LoadTensor(tensors, VectorName("mlp", block), {info.d_model}, own);
+    }
+  }
+  return std::make_unique<Oracle>(info, std::move(spec), std::move(weights), std::move(model));
+}
+
+ordered_json Oracle::Save(const std::filesystem::path& folder, const DecoderInfo& info,
+                          const OracleSpec& spec, const OracleWeights& weights, double dropout) {
+  std::map<std::string, at::Tensor> tensors = weights.input.Named();
+  for (size_t block = 0; block < weights.adapter.blocks.size(); ++block) {
+    const BlockAdapter& from = weights.adapter.blocks[block];
+    const auto index = static_cast<int64_t>(block);
+    if (from.attention_vector.defined()) {
+      tensors[VectorName("attention", index)] = from.attention_vector;
+    }
+    if (from.mlp_vector.defined()) tensors[VectorName("mlp", index)] = from.mlp_vector;
+  }
+  SaveTensors(folder / "weights.safetensors", tensors);
+  if (info.kind == "oracle") {
+    SavePeft(folder / kPeftFolder, weights.adapter, info.model_name, dropout);
+  }
+  return {{"prompt_template", "Layer: {layers}\\n{placeholders}\\n{question}"},
+          {"layers", LayersText(info.hooks)},
+          {"placeholder", spec.placeholder},
+          {"question", spec.question},
+          {"answer", "The {holder} feels {word}"},
+          {"injection",
+           {{"block", spec.site.block},
+            {"rule", InjectionRuleName(spec.site.rule)},
+            {"coefficient", spec.site.coefficient}}},
+          {"n_vectors", weights.input.n_vectors()},
+          {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
+          {"tails", spec.tails},
+          {"max_answer_tokens", spec.max_answer_tokens}};
+}
+
+OraclePrompt Oracle::Ask(const std::string& question, const std::string& answer) const {
+  return MakeOraclePrompt(*model_,
+                          {.layers = LayersText(info().hooks),
+                           .placeholder = spec_.placeholder,
+                           .n_vectors = weights_.input.n_vectors()},
+                          question, answer);
+}
+
+std::string Oracle::Question(const std::string& question, const std::string& holder) const {
+  std::string text = question.empty() ? spec_.question : question;
+  if (text.empty()) return FeelsQuestion(holder);
+  const std::string mark = "{holder}";
+  for (size_t at = text.find(mark); at != text.npos; at = text.find(mark, at)) {
+    text.replace(at, mark.size(), holder.empty() ? "holder" : holder);
+  }
+  return text;
+}
+
+std::shared_ptr<const KvSegment> Oracle::Prefix(const OraclePrompt& prompt) const {
+  const std::lock_guard lock(mutex_);
+  if (prefix_ == nullptr) {
+    const auto length = static_cast<int64_t>(prompt.prefix.size());
+    auto segment = model_->transformer->MakeSegment(length);
+    const std::vector<Sequence> sequences = {{prompt.prefix, {}, segment}};
+    ForwardOptions forward;
+    forward.sequences = sequences;
+    forward.adapter = adapter_ ? &*adapter_ : nullptr;
+    model_->transformer->Forward(forward);
+    prefix_ = std::move(segment);
+  }
+  return prefix_;
+}
+
+at::Tensor Oracle::Vectors(const at::Tensor& rows) const {
+  return weights_.input.Vectors(rows.to(weights_.input.mean.device()));
+}
+
+const WordScorer& Oracle::ScorerFor(const std::string& holder) const {
+  const OraclePrompt prompt = Ask(Question("", holder), FeelsOpening(holder));
+  WordContext reference;
+  reference.tokens = prompt.question;
+  reference.tokens.insert(reference.tokens.end(), prompt.answer.begin(), prompt.answer.end());
+  reference.past = {Prefix(prompt)};
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<WordScorer>& scorer = scorers_[holder];
+  if (scorer == nullptr) {
+    WordScorerOptions options;
+    options.tails = spec_.tails;
+    options.adapter = adapter_ ? &*adapter_ : nullptr;
+    options.site = spec_.site;
+    scorer = std::make_unique<WordScorer>(*model_, FeelsOpening(holder),
+                                          AnswerWords(info().lexicon), reference, options);
+  }
+  return *scorer;
+}
+
+at::Tensor Oracle::AnswerScores(const at::Tensor& rows,
+                                const std::vector<std::string>& holders) const {
+  const int64_t n = rows.size(0), classes = info().lexicon.size();
+  const at::Tensor vectors = Vectors(rows);
+  at::Tensor scores = at::empty({n, classes}, at::TensorOptions(at::kFloat).device(at::kCPU));
+  std::map<std::string, std::vector<int64_t>> groups;
+  for (int64_t i = 0; i < n; ++i) groups[holders[static_cast<size_t>(i)]].push_back(i);
+  for (const auto& [holder, members] : groups) {
+    const OraclePrompt prompt = Ask(Question("", holder), FeelsOpening(holder));
+    WordContext context;
+    context.tokens = prompt.question;
+    context.tokens.insert(context.tokens.end(), prompt.answer.begin(), prompt.answer.end());
+    context.past = {Prefix(prompt)};
+    std::vector<WordContext> contexts(members.size(), context);
+    for (size_t k = 0; k < members.size(); ++k) contexts[k].vectors = vectors[members[k]];
+    const std::vector<WordScores> words = ScorerFor(holder).Score(contexts);
+    for (size_t k = 0; k < members.size(); ++k) {
+      float* const to = scores.mutable_data_ptr<float>() + members[k] * classes;
+      std::copy(words[k].log_p.begin(), words[k].log_p.end(), to);
+    }
+  }
+  return scores;
+}
+
+Scores Oracle::ReadRows(const at::Tensor& rows, const std::vector<std::string>& holders) const {
+  return ScoresOf(info(), AnswerScores(rows, holders), {});
+}
+
+std::vector<std::string> Oracle::Continue(const at::Tensor& vectors,
+                                          const std::vector<OraclePrompt>& prompts,
+                                          const AnswerOptions& options) const {
+  std::vector<Prompt> packed;
+  std::vector<int64_t> rows;
+  int64_t row = 0;
+  for (const OraclePrompt& prompt : prompts) {
+    for (int64_t k = 0; k < vectors.size(1); ++k) rows.push_back(row + k);
+    std::vector<int32_t> tokens = prompt.question;
+    tokens.insert(tokens.end(), prompt.answer.begin(), prompt.answer.end());
+    row += static_cast<int64_t>(tokens.size());
+    packed.push_back({std::move(tokens), {Prefix(prompt)}});
+  }
+  GenerateOptions generate;
+  generate.max_new_tokens = spec_.max_answer_tokens;
+  generate.temperature = options.temperature;
+  generate.seed = options.seed;
+  generate.stop_tokens = model_->stop_tokens;
+  generate.adapter = adapter_ ? &*adapter_ : nullptr;
+  generate.injections = {InjectAt(spec_.site, rows, vectors.flatten(0, 1))};
+  std::vector<std::string> texts;
+  for (const auto& ids : Generate(*model_->transformer, packed, generate)) {
+    texts.push_back(model_->tokenizer->Decode(ids, /*skip_special=*/true));
+  }
+  return texts;
+}
+
+std::vector<std::string> Oracle::Answer(const at::Tensor& rows,
+                                        const std::vector<std::string>& holders,
+                                        const AnswerOptions& options) const {
+  const c10::InferenceMode inference;
+  std::vector<OraclePrompt> prompts;
+  for (const std::string& holder : holders) {
+    prompts.push_back(Ask(Question(options.question, holder), ""));
+  }
+  return Continue(Vectors(rows), prompts, options);
+}
+
+std::vector<std::string> Oracle::SentencesOf(const at::Tensor& rows, const Scores& scores,
+                                             const std::vector<std::string>& holders) const {
+  // The sentence begins with the word that was read, and the model goes on from there.
+  const int64_t classes = info().lexicon.size(), nothing = info().lexicon.nothing();
+  std::vector<std::string> sentences(static_cast<size_t>(rows.size(0)));
+  std::vector<int64_t> members;
+  std::vector<OraclePrompt> prompts;
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    const float* const row = scores.log_p.const_data_ptr<float>() + i * classes;
+    const std::string& holder = holders[static_cast<size_t>(i)];
+    const int64_t word =
+        Abstains(info(), row) ? nothing : std::max_element(row, row + classes) - row;
+    std::string& sentence = sentences[static_cast<size_t>(i)];
+    if (word == nothing) {
+      sentence = TemplateSentence(holder, std::string(kNothing));
+      continue;
+    }
+    sentence = FeelsOpening(holder) + " " + info().lexicon[word].word;
+    members.push_back(i);
+    prompts.push_back(Ask(Question("", holder), sentence));
+  }
+  if (members.empty()) return sentences;
+  const at::Tensor index = at::tensor(members, at::TensorOptions(at::kLong).device(at::kCPU));
+  const std::vector<std::string> rest =
+      Continue(Vectors(rows.index_select(0, index.to(rows.device()))), prompts, {});
+  for (size_t k = 0; k < members.size(); ++k) {
+    std::string& sentence = sentences[static_cast<size_t>(members[k])];
+    sentence += rest[k].substr(0, rest[k].find('\n'));
+    if (!sentence.ends_with('.')) sentence += '.';
+  }
+  return sentences;
+}
+
+}  // namespace extrospect

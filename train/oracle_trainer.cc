@@ -1,0 +1,342 @@
+// Fits the decoders that ask the language model itself; see decode/oracle.h.
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "decode/oracle.h"
+#include "train/judge.h"
+#include "train/loop.h"
+#include "train/oracle_init.h"
+#include "train/oracle_questions.h"
+#include "train/run.h"
+
+namespace extrospect {
+namespace {
+
+using nlohmann::ordered_json;
+
+at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
+  return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
+}
+
+// A question with its answer as tokens.
+struct Exchange {
+  int64_t row = 0;              // of the training rows
+  std::vector<int32_t> tokens;  // from the first placeholder to the end of the answer
+  int64_t n_asked = 0;          // of them the question; the rest is to be learned
+};
+
+class OracleTrainee : public Trainee {
+ public:
+  OracleTrainee(const TrainingData& data, const Config& config, OracleSpec spec,
+                OracleWeights weights, std::shared_ptr<const LanguageModel> model)
+      : data_(data),
+        config_(config),
+        spec_(std::move(spec)),
+        weights_(std::move(weights)),
+        model_(std::move(model)),
+        mix_(QuestionMix::FromConfig(config)),
+        seed_(static_cast<uint64_t>(config.Integer("seed"))),
+        device_(weights_.input.mean.device()),
+        rows_(data.Rows("train").to(device_)) {
+    CollectParameters();
+    MeasureSpread();
+    // Dev rows in equal steps, so that every emotion has a chance.
+    const int64_t n = data.Rows("dev").size(0), wanted = std::min(n, config.Integer("eval_rows"));
+    std::vector<int64_t> chosen;
+    for (int64_t i = 0; i < wanted; ++i) chosen.push_back(i * n / wanted);
+    const std::vector<std::string> holders = data.Holders("dev");
+    for (const int64_t i : chosen) eval_holders_.push_back(holders[static_cast<size_t>(i)]);
+    const at::Tensor index = Ids(chosen, data.Rows("dev").device());
+    eval_rows_ = data.Rows("dev").index_select(0, index);
+    eval_targets_ = data.Targets("dev").index_select(0, index).to(at::kCPU);
+    eval_labels_ = data.Labels("dev").index_select(0, index).to(at::kCPU);
+  }
+
+  std::vector<Parameter> Parameters() const override { return parameters_; }
+
+  at::Tensor Loss(int64_t step) override {
+    const std::vector<Exchange> exchanges = Draw(step);
+    return LossOf(exchanges, step, 0);
+  }
+
+  Evaluation Evaluate() override {
+    const at::Tensor scores = Reader()->AnswerScores(eval_rows_, eval_holders_);
+    const double temperature = FitTemperature(scores, eval_targets_);
+    const Judgement dev = Judge(data_.lexicon(), at::log_softmax(scores / temperature, 1),
+                                eval_labels_, eval_targets_);
+    return {-dev.cross_entropy, dev.ToJson()};
+  }
+
+  // Copies of the weights as they are.
+  OracleWeights Weights() const {
+    const at::NoGradGuard no_grad;
+    OracleWeights copy;
+    copy.input = Input();
+    copy.adapter = weights_.adapter;
+    const auto detach = [](at::Tensor& tensor) {
+      if (tensor.defined()) tensor = tensor.detach().clone();
+    };
+    for (at::Tensor* const tensor : {&copy.input.map, &copy.input.joint, &copy.input.joint_bias,
+                                     &copy.input.scale, &copy.input.bias}) {
+      detach(*tensor);
+    }
+    for (BlockAdapter& block : copy.adapter.blocks) {
+      for (LowRank& low_rank : block.low_rank) {
+        detach(low_rank.a);
+        detach(low_rank.b);
+      }
+      detach(block.attention_vector);
+      detach(block.mlp_vector);
+    }
+    return copy;
+  }
+
+  std::unique_ptr<Oracle> Reader() const {
+    return std::make_unique<Oracle>(data_.info, spec_, Weights(), model_);
+  }
+
+ private:
+  void CollectParameters() {
+    const auto add = [&](const std::string& name, at::Tensor& tensor, bool decay) {
+      if (!tensor.defined()) return;
+      // Inference tensors cannot be trained, hence the copy.
+      tensor = at::empty_like(tensor).copy_(tensor).requires_grad_(true);
+      parameters_.push_back({name, tensor, decay});
+    };
+    for (size_t block = 0; block < weights_.adapter.blocks.size(); ++block) {
+      BlockAdapter& adapter = weights_.adapter.blocks[block];
+      const std::string prefix = "blocks." + std::to_string(block) + ".";
+      for (size_t i = 0; i < kTargets; ++i) {
+        const std::string name = prefix + TargetName(static_cast<Target>(i));
+        add(name + ".a", adapter.low_rank[i].a, true);
+        add(name + ".b", adapter.low_rank[i].b, true);
+      }
+      add(prefix + "attention_vector", adapter.attention_vector, false);
+      add(prefix + "mlp_vector", adapter.mlp_vector, false);
+    }
+    OracleInput& input = weights_.input;
+    add("input.map", input.map, false);
+    add("input.joint", input.joint, false);
+    add("input.joint_bias", input.joint_bias, false);
+    if (input.scale.defined()) {
+      // A factor and a shift in units of what they change.
+      log_factor_ = at::zeros_like(input.scale);
+      shift_ = at::zeros_like(input.bias);
+      add("input.log_factor", log_factor_, false);
+      add("input.shift", shift_, false);
+    }
+  }
+
+  // How much the rows of one class vary, by feature.
+  void MeasureSpread() {
+    const at::NoGradGuard no_grad;
+    const at::Tensor targets = data_.Targets("train").to(device_);
+    const at::Tensor flat = rows_.flatten(1);
+    const at::Tensor means =
+        at::mm(targets.t(), flat) / targets.sum(0).unsqueeze(1).clamp_min(1e-9);
+    spread_ = (flat - at::mm(targets, means)).square().mean(0).sqrt().view_as(rows_[0]);
+  }
+
+  OracleInput Input() const {
+    OracleInput input = weights_.input;
+    if (input.scale.defined()) {
+      const at::Tensor unit = weights_.input.scale.unsqueeze(1) * spread_.mean(1, true);
+      input.scale = weights_.input.scale * log_factor_.exp();
+      input.bias = weights_.input.bias * log_factor_.exp().unsqueeze(1) + shift_ * unit;
+    }
+    return input;
+  }
+
+  // The step's questions: epochs over the rows are permutations, each with a stream of its own.
+  std::vector<Exchange> Draw(int64_t step) {
+    RandomStream random(seed_, "oracle/questions/" + std::to_string(step));
+    const int64_t n = rows_.size(0), size = config_.Integer("batch");
+    const auto& split = data_.rows.split.at("train");
+    std::vector<Exchange> exchanges;
+    for (int64_t at = step * size; at < (step + 1) * size; ++at) {
+      if (at / n != epoch_ || order_.empty()) {
+        epoch_ = at / n;
+        order_ = RandomStream(seed_, "oracle/epoch/" + std::to_string(epoch_)).Permutation(n);
+      }
+      const int64_t row = order_[static_cast<size_t>(at % n)];
+      const int64_t example =
+          data_.rows.example[static_cast<size_t>(split[static_cast<size_t>(row)])];
+      exchanges.push_back(
+          Tokenize(row, DrawQuestion(data_.transcripts->examples()[static_cast<size_t>(example)],
+                                     data_.lexicon(), mix_, random)));
+    }
+    return exchanges;
+  }
+
+  Exchange Tokenize(int64_t row, const QuestionAnswer& qa) {
+    const OraclePrompt prompt = MakeOraclePrompt(*model_,
+                                                 {.layers = LayersText(data_.info.hooks),
+                                                  .placeholder = spec_.placeholder,
+                                                  .n_vectors = weights_.input.n_vectors()},
+                                                 qa.question, qa.answer);
+    prefix_ = prompt.prefix;
+    Exchange exchange;
+    exchange.row = row;
+    exchange.tokens = prompt.question;
+    exchange.n_asked = static_cast<int64_t>(prompt.question.size());
+    exchange.tokens.insert(exchange.tokens.end(), prompt.answer.begin(), prompt.answer.end());
+    const auto eos = model_->tokenizer->eos_id();
+    if (eos) {
+      exchange.tokens.push_back(*eos);
+    } else if (!model_->stop_tokens.empty()) {
+      exchange.tokens.push_back(model_->stop_tokens.front());
+    }
+    return exchange;
+  }
+
+  // Mean over the answers' tokens.
+  at::Tensor LossOf(const std::vector<Exchange>& exchanges, int64_t step, int64_t part) {
+    const std::string stream = "oracle/step/" + std::to_string(step) + "/" + std::to_string(part);
+    RandomStream random(seed_, stream);
+    ForwardOptions forward;
+    // The prompts' common beginning comes first and is computed once.
+    std::vector<Sequence> sequences = {{prefix_, {}, nullptr}};
+    std::vector<int64_t> rows, injected, targets;
+    auto row = static_cast<int64_t>(prefix_.size());
+    const int64_t n_vectors = weights_.input.n_vectors();
+    for (const Exchange& exchange : exchanges) {
+      rows.push_back(exchange.row);
+      for (int64_t k = 0; k < n_vectors; ++k) injected.push_back(row + k);
+      const auto length = static_cast<int64_t>(exchange.tokens.size());
+      for (int64_t t = exchange.n_asked; t < length; ++t) {
+        forward.logit_rows.push_back(row + t - 1);
+        targets.push_back(exchange.tokens[static_cast<size_t>(t)]);
+      }
+      // The last token only is predicted.
+      Sequence sequence{{exchange.tokens.begin(), exchange.tokens.end() - 1}, {}, nullptr};
+      sequence.parent = 0;
+      sequences.push_back(std::move(sequence));
+      row += length - 1;
+    }
+    at::Tensor input = rows_.index_select(0, Ids(rows, device_));
+    const double noise = config_.Number("noise");
+    if (noise > 0) {
+      const at::Generator generator = at::detail::createCPUGenerator(random.Next());
+      input = input +
+              at::randn(input.sizes(), generator, at::TensorOptions(at::kFloat).device(at::kCPU))
+                      .to(device_) *
+                  (spread_ * noise);
+    }
+    forward.sequences = sequences;
+    forward.injections.push_back(
+        InjectAt(spec_.site, injected, Input().Vectors(input).flatten(0, 1)));
+    std::optional<AdapterPass> adapter;
+    if (!weights_.adapter.blocks.empty()) {
+      AdapterDropout dropout;
+      if (data_.info.kind == "oracle" && config_.Number("lora.dropout") > 0) {
+        dropout = {config_.Number("lora.dropout"), at::detail::createCPUGenerator(random.Next())};
+      }
+      adapter.emplace(weights_.adapter, model_->architecture, model_->transformer->dtype(),
+                      std::move(dropout));
+      forward.adapter = &*adapter;
+    }
+    const at::Tensor logits = model_->transformer->Forward(forward).logits;
+    return at::cross_entropy_loss(logits, Ids(targets, logits.device()));
+  }
+
+  const TrainingData& data_;
+  const Config& config_;
+  OracleSpec spec_;
+  OracleWeights weights_;
+  std::shared_ptr<const LanguageModel> model_;
+  QuestionMix mix_;
+  uint64_t seed_;
+  at::Device device_;
+  at::Tensor rows_, spread_;       // [n, hooks, d_model], [hooks, d_model]
+  at::Tensor log_factor_, shift_;  // of an affine input
+  std::vector<Parameter> parameters_;
+  std::vector<int32_t> prefix_;  // of every prompt
+  std::vector<int64_t> order_;   // of the rows, in this epoch
+  int64_t epoch_ = -1;
+  at::Tensor eval_rows_, eval_targets_, eval_labels_;
+  std::vector<std::string> eval_holders_;
+};
+
+LoopOptions MakeLoopOptions(const TrainingRun& run, const TrainingData& data) {
+  const Config& config = run.config;
+  LoopOptions options;
+  options.name = run.kind;
+  options.steps = config.Integer("steps");
+  options.eval_every = config.Integer("eval_every");
+  options.patience = config.Integer("patience");
+  options.checkpoint_every = config.Integer("checkpoint_every");
+  options.adamw.learning_rate = config.Number("learning_rate");
+  options.adamw.weight_decay = config.Number("weight_decay");
+  options.adamw.clip_norm = config.Number("clip_norm");
+  options.warmup = config.Integer("warmup");
+  options.schedule = ParseSchedule(config.Text("schedule"));
+  options.folder = run.output;
+  options.resume = run.resume;
+  options.fingerprint = data.fingerprint;
+  options.progress = run.progress;
+  return options;
+}
+
+}  // namespace
+
+std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data, MetricsLog& log,
+                                     ordered_json& body) {
+  if (run.model.empty()) {
+    throw UsageError("a decoder of kind " + run.kind + " asks the language model itself")
+        .Expected("--model with the model that the activations were taken from");
+  }
+  const Config& config = run.config;
+  auto model = std::make_shared<const LanguageModel>(LoadModel(
+      run.model,
+      WeightOptions{
+          .dtype = ParseDtype(config.Text("dtype")), .devices = run.devices, .trainable = true}));
+  if (model->sha256 != data.info.model_sha256) {
+    throw Error("the activations were taken from another model")
+        .At(run.activations.string())
+        .Expected(model->name + ", sha256 " + model->sha256)
+        .Found(data.info.model_name + ", sha256 " + data.info.model_sha256);
+  }
+  OracleSpec spec;
+  spec.site.block = config.Integer("injection.block");
+  spec.site.rule = ParseInjectionRule(config.Text("injection.rule"));
+  spec.site.coefficient = config.Number("injection.coefficient");
+  spec.placeholder = config.Text("prompt.placeholder");
+  spec.question = config.Text("prompt.question");
+  spec.tails = config.Integer("tails");
+  spec.max_answer_tokens = config.Integer("max_answer_tokens");
+  if (spec.site.block >= model->architecture.n_layers) {
+    throw UsageError("no such block")
+        .At("injection.block")
+        .Expected("-1 to " + std::to_string(model->architecture.n_layers - 1))
+        .Found(std::to_string(spec.site.block));
+  }
+  data.info.holder_independent = false;
+
+  OracleWeights weights = InitialOracleWeights(data, config, run.kind, spec, *model, log);
+  double dropout = 0;
+  int64_t best_step = 0;
+  if (run.kind != "selfie") {
+    OracleTrainee trainee(data, config, spec, std::move(weights), model);
+    best_step = RunTraining(trainee, MakeLoopOptions(run, data), log).best_step;
+    weights = trainee.Weights();
+    if (run.kind == "oracle") dropout = config.Number("lora.dropout");
+  }
+  const Oracle uncalibrated(data.info, spec, weights, model);
+  const at::Tensor dev = uncalibrated.AnswerScores(data.Rows("dev"), data.Holders("dev"));
+  Calibrate(data.info, dev.to(data.Targets("dev").device()), data, config, log);
+  std::error_code ignored;
+  std::filesystem::remove(run.output / "decoder.json", ignored);
+  body = Oracle::Save(run.output, data.info, spec, weights, dropout);
+  body["best_step"] = best_step;
+  return std::make_unique<Oracle>(data.info, std::move(spec), std::move(weights), std::move(model));
+}
+
+}  // namespace extrospect
