@@ -269,7 +269,7 @@ std::vector<ConfigOption> LoraOptions() {
       {.name = "lora.rank", .value = 16, .help = "rank of the updates", .min = 1, .max = 65536},
       {.name = "lora.alpha", .value = 32.0, .help = "scale times rank", .min = 1e-6, .max = kMax},
       {.name = "lora.dropout",
-       .value = 0.05,
+       .value = 0.0,
        .help = "dropout of the updates' inputs",
        .min = 0,
        .max = 0.9},

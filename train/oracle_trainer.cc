@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -31,6 +32,8 @@ struct Exchange {
   int64_t row = 0;              // of the training rows
   std::vector<int32_t> tokens;  // from the first placeholder to the end of the answer
   int64_t n_asked = 0;          // of them the question; the rest is to be learned
+
+  int64_t n_answer() const { return static_cast<int64_t>(tokens.size()) - n_asked; }
 };
 
 class OracleTrainee : public Trainee {
@@ -62,9 +65,23 @@ class OracleTrainee : public Trainee {
 
   std::vector<Parameter> Parameters() const override { return parameters_; }
 
-  at::Tensor Loss(int64_t step) override {
-    const std::vector<Exchange> exchanges = Draw(step);
-    return LossOf(exchanges, step, 0);
+  int64_t Parts() const override {
+    const int64_t size = PartSize();
+    return (config_.Integer("batch") + size - 1) / size;
+  }
+
+  // Every answer token of a step counts the same, whatever part it is in.
+  at::Tensor Loss(int64_t step, int64_t part) override {
+    if (step != drawn_step_) {
+      drawn_ = Draw(step);
+      drawn_step_ = step;
+    }
+    int64_t answer_tokens = 0;
+    for (const Exchange& exchange : drawn_) answer_tokens += exchange.n_answer();
+    const auto first = static_cast<size_t>(part * PartSize());
+    const size_t count = std::min(drawn_.size() - first, static_cast<size_t>(PartSize()));
+    return SumOfLosses(std::span(drawn_).subspan(first, count), step, part) *
+           (static_cast<double>(Parts()) / static_cast<double>(answer_tokens));
   }
 
   Evaluation Evaluate() override {
@@ -197,8 +214,13 @@ class OracleTrainee : public Trainee {
     return exchange;
   }
 
-  // Mean over the answers' tokens.
-  at::Tensor LossOf(const std::vector<Exchange>& exchanges, int64_t step, int64_t part) {
+  int64_t PartSize() const {
+    const int64_t size = config_.Integer("micro_batch"), batch = config_.Integer("batch");
+    return size > 0 ? std::min(size, batch) : batch;
+  }
+
+  // Over the answers' tokens.
+  at::Tensor SumOfLosses(std::span<const Exchange> exchanges, int64_t step, int64_t part) {
     const std::string stream = "oracle/step/" + std::to_string(step) + "/" + std::to_string(part);
     RandomStream random(seed_, stream);
     ForwardOptions forward;
@@ -244,7 +266,7 @@ class OracleTrainee : public Trainee {
       forward.adapter = &*adapter;
     }
     const at::Tensor logits = model_->transformer->Forward(forward).logits;
-    return at::cross_entropy_loss(logits, Ids(targets, logits.device()));
+    return at::cross_entropy_loss(logits, Ids(targets, logits.device()), {}, at::Reduction::Sum);
   }
 
   const TrainingData& data_;
@@ -261,6 +283,8 @@ class OracleTrainee : public Trainee {
   std::vector<int32_t> prefix_;  // of every prompt
   std::vector<int64_t> order_;   // of the rows, in this epoch
   int64_t epoch_ = -1;
+  std::vector<Exchange> drawn_;  // of the latest step
+  int64_t drawn_step_ = -1;
   at::Tensor eval_rows_, eval_targets_, eval_labels_;
   std::vector<std::string> eval_holders_;
 };
