@@ -2,59 +2,19 @@
 
 #include <ATen/Parallel.h>
 
-#include <cmath>
-
 #include "model/simd.h"
 
 namespace extrospect::cpu {
 namespace {
 
 using simd::Floats;
-using simd::kLanes;
+using simd::ForLanes;
+using simd::InverseRms;
+using simd::LoadUpTo;
+using simd::StoreUpTo;
 
 // Rows a thread takes at a time: enough to pay for waking it.
 constexpr int64_t kGrain = 16;
-
-template <typename T>
-EXTROSPECT_INLINE float MeanSquare(const T* x, int64_t n) {
-  Floats sums[2] = {};
-  int64_t i = 0;
-  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    const Floats a = simd::Load(x + i), b = simd::Load(x + i + kLanes);
-    sums[0] += a * a;
-    sums[1] += b * b;
-  }
-  float sum = simd::Sum(sums[0] + sums[1]);
-  for (; i < n; ++i) sum += static_cast<float>(x[i]) * static_cast<float>(x[i]);
-  return sum / static_cast<float>(n);
-}
-
-template <typename T>
-EXTROSPECT_INLINE float InverseRms(const T* x, int64_t n, float eps) {
-  return 1.0f / std::sqrt(MeanSquare(x, n) + eps);
-}
-
-// to[i] = f(i, a lane group that starts at i), over whole groups and then the rest. The two
-// callbacks are one generic lambda over (index, count); count == kLanes on the fast path.
-template <typename Body>
-EXTROSPECT_INLINE void ForLanes(int64_t n, Body body) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) body(i, kLanes);
-  if (i < n) body(i, n - i);
-}
-
-template <typename T>
-EXTROSPECT_INLINE Floats LoadUpTo(const T* p, int64_t count) {
-  return count == kLanes ? simd::Load(p) : simd::LoadSome(p, count);
-}
-template <typename T>
-EXTROSPECT_INLINE void StoreUpTo(T* p, Floats v, int64_t count) {
-  if (count == kLanes) {
-    simd::Store(p, v);
-  } else {
-    simd::StoreSome(p, v, count);
-  }
-}
 
 template <typename T>
 EXTROSPECT_KERNEL void AddAndNormRows(float* residual, const T* delta, const float* post_weight,

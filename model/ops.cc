@@ -4,31 +4,20 @@
 #include <c10/core/GradMode.h>
 
 #include <limits>
+#include <tuple>
 
 #include "model/cpu_kernels.h"
+#include "model/fused_gradients.h"
+#include "model/kernel_types.h"
 
 namespace extrospect {
 namespace {
 
-bool UseKernels(const at::Tensor& x) {
-  return x.is_cpu() && !c10::GradMode::is_enabled() &&
-         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+bool HasKernels(const at::Tensor& x) {
+  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-// Calls body(T{}) with the C++ type of a kernel's dtype.
-template <typename Body>
-void WithKernelType(at::ScalarType dtype, Body body) {
-  if (dtype == at::kFloat) {
-    body(float{});
-  } else {
-    body(c10::BFloat16{});
-  }
-}
-
-template <typename T>
-const T* DataOrNull(const at::Tensor& x) {
-  return x.defined() ? x.const_data_ptr<T>() : nullptr;
-}
+bool UseKernels(const at::Tensor& x) { return HasKernels(x) && !c10::GradMode::is_enabled(); }
 
 // x / rms(x) * weight over the last dimension, in float32 at least. Returns that precision.
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
@@ -70,6 +59,11 @@ at::Tensor AddAndNorm(at::Tensor& residual, const at::Tensor& delta, const at::T
     });
     return out;
   }
+  if (HasKernels(residual) && residual.scalar_type() == at::kFloat && dtype != at::kDouble) {
+    at::Tensor out;
+    std::tie(residual, out) = FusedAddAndNorm(residual, delta, post_weight, pre_weight, eps, dtype);
+    return out;
+  }
   if (delta.defined()) {
     const at::Tensor change = post_weight.defined() ? RmsNorm(delta, post_weight, eps) : delta;
     residual = residual + change.to(residual.scalar_type());
@@ -89,6 +83,9 @@ at::Tensor NormAndRotate(const at::Tensor& qkv, const at::Tensor& positions, con
                             architecture);
     });
     return qkv;
+  }
+  if (HasKernels(qkv) && architecture.qk_norm == QkNorm::kNone) {
+    return FusedRotate(qkv, positions, table, architecture);
   }
   const int64_t rows = qkv.size(0), head_dim = architecture.head_dim;
   const auto dtype = qkv.scalar_type();
@@ -188,6 +185,7 @@ at::Tensor GatedActivation(const at::Tensor& gate_up, Activation activation) {
     });
     return out;
   }
+  if (HasKernels(gate_up)) return FusedGatedActivation(gate_up, activation);
   const auto halves = gate_up.chunk(2, -1);
   return (activation == Activation::kSilu ? at::silu(halves[0]) : at::gelu(halves[0], "tanh")) *
          halves[1];

@@ -5,6 +5,7 @@
 
 #include <c10/util/BFloat16.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -101,5 +102,46 @@ EXTROSPECT_INLINE Floats Exp(Floats x) {
 
 // tanh x = 1 − 2 / (e^2x + 1).
 EXTROSPECT_INLINE Floats Tanh(Floats x) { return 1.0f - 2.0f / (Exp(2.0f * x) + 1.0f); }
+
+template <typename T>
+EXTROSPECT_INLINE float MeanSquare(const T* x, int64_t n) {
+  Floats sums[2] = {};
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    const Floats a = Load(x + i), b = Load(x + i + kLanes);
+    sums[0] += a * a;
+    sums[1] += b * b;
+  }
+  float sum = Sum(sums[0] + sums[1]);
+  for (; i < n; ++i) sum += static_cast<float>(x[i]) * static_cast<float>(x[i]);
+  return sum / static_cast<float>(n);
+}
+
+template <typename T>
+EXTROSPECT_INLINE float InverseRms(const T* x, int64_t n, float eps) {
+  return 1.0f / std::sqrt(MeanSquare(x, n) + eps);
+}
+
+// to[i] = f(i, a lane group that starts at i), over whole groups and then the rest. The two
+// callbacks are one generic lambda over (index, count); count == kLanes on the fast path.
+template <typename Body>
+EXTROSPECT_INLINE void ForLanes(int64_t n, Body body) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) body(i, kLanes);
+  if (i < n) body(i, n - i);
+}
+
+template <typename T>
+EXTROSPECT_INLINE Floats LoadUpTo(const T* p, int64_t count) {
+  return count == kLanes ? Load(p) : LoadSome(p, count);
+}
+template <typename T>
+EXTROSPECT_INLINE void StoreUpTo(T* p, Floats v, int64_t count) {
+  if (count == kLanes) {
+    Store(p, v);
+  } else {
+    StoreSome(p, v, count);
+  }
+}
 
 }  // namespace extrospect::simd
