@@ -60,6 +60,9 @@ class Decoder {
 
   const DecoderInfo& info() const { return info_; }
 
+  // Whether every row costs forward passes of the language model.
+  virtual bool costly() const { return false; }
+
   // Scores `rows`, [n, n_hooks, d_model] float32 on any device, as they lie in an activation file:
   // info().hooks in order, one row per pooled selection or token. `holders` ("user", "assistant",
   // "character"; "" where it is not known) says whose feeling is asked for: one a row, or empty.

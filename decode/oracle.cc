@@ -263,12 +263,20 @@ at::Tensor Oracle::AnswerScores(const at::Tensor& rows,
     context.tokens = prompt.question;
     context.tokens.insert(context.tokens.end(), prompt.answer.begin(), prompt.answer.end());
     context.past = {Prefix(prompt)};
-    std::vector<WordContext> contexts(members.size(), context);
-    for (size_t k = 0; k < members.size(); ++k) contexts[k].vectors = vectors[members[k]];
+    // Rows that follow each other and are equal (controls, above all) are asked about once.
+    std::vector<WordContext> contexts;
+    std::vector<size_t> asked;
+    for (const int64_t member : members) {
+      if (contexts.empty() || !contexts.back().vectors.equal(vectors[member])) {
+        context.vectors = vectors[member];
+        contexts.push_back(context);
+      }
+      asked.push_back(contexts.size() - 1);
+    }
     const std::vector<WordScores> words = ScorerFor(holder).Score(contexts);
     for (size_t k = 0; k < members.size(); ++k) {
       float* const to = scores.mutable_data_ptr<float>() + members[k] * classes;
-      std::copy(words[k].log_p.begin(), words[k].log_p.end(), to);
+      std::copy(words[asked[k]].log_p.begin(), words[asked[k]].log_p.end(), to);
     }
   }
   return scores;

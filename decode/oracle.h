@@ -66,6 +66,8 @@ class Oracle : public Decoder {
                                      const OracleSpec& spec, const OracleWeights& weights,
                                      double dropout);
 
+  bool costly() const override { return true; }
+
   // Log-probabilities of the answers, [n, classes], neither calibrated nor normalised.
   at::Tensor AnswerScores(const at::Tensor& rows, const std::vector<std::string>& holders) const;
 

@@ -26,7 +26,7 @@ struct WordScorerOptions {
   int64_t tails = -1;
   int64_t batch_tokens = 4096;
   const AdapterPass* adapter = nullptr;  // null: the model as it is; must outlive the scorer
-  InjectionSite site;                    // of the contexts' vectors
+  InjectionSite site = {};               // of the contexts' vectors
 };
 
 // Scores of all words in one context. A word's first token is always scored in its context; the

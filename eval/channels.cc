@@ -15,6 +15,11 @@ namespace extrospect {
 namespace {
 
 constexpr double kDevFalseAlarms = 0.05;
+constexpr int64_t kCostlyControls = 300;  // trials
+
+at::Tensor Index(const std::vector<int64_t>& rows) {
+  return at::tensor(rows, at::TensorOptions(at::kLong).device(at::kCPU));
+}
 
 // For every record the index of another one of its dose with another concept; its own where there
 // is none.
@@ -167,12 +172,33 @@ void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
   };
   read("real", rows);
   if (!with_controls) return;
-  read("zeroed", at::zeros_like(rows));
-  std::vector<int64_t> partners = ShuffledPartners(records, seed, stream + "/" + channel.name);
-  read("shuffled",
-       rows.index_select(0, at::from_blob(partners.data(), {static_cast<int64_t>(partners.size())},
-                                          at::TensorOptions(at::kLong).device(at::kCPU))));
-  read("random", RandomLike(rows, seed, stream + "/" + channel.name));
+  const std::string name = stream + "/" + channel.name;
+  const std::vector<int64_t> partners = ShuffledPartners(records, seed, name);
+  const at::Tensor shuffled = rows.index_select(0, Index(partners));
+  const at::Tensor random = RandomLike(rows, seed, name);
+  const auto n = static_cast<int64_t>(records.size());
+  if (!channel.decoder->costly() || n <= kCostlyControls) {
+    read("zeroed", at::zeros_like(rows));
+    read("shuffled", shuffled);
+    read("random", random);
+    return;
+  }
+  // What runs the language model for every row gets its controls on a random part of the trials.
+  std::vector<int64_t> chosen = RandomStream(seed, name + "/controls").Permutation(n);
+  chosen.resize(kCostlyControls);
+  std::sort(chosen.begin(), chosen.end());
+  std::vector<TrialRecord> some;
+  std::vector<std::string> some_holders;
+  for (const int64_t i : chosen) {
+    some.push_back(std::move(records[static_cast<size_t>(i)]));
+    some_holders.push_back(std::move(holders[static_cast<size_t>(i)]));
+  }
+  records = std::move(some);
+  holders = std::move(some_holders);
+  const at::Tensor index = Index(chosen);
+  read("zeroed", at::zeros_like(rows.index_select(0, index)));
+  read("shuffled", shuffled.index_select(0, index));
+  read("random", random.index_select(0, index));
 }
 
 }  // namespace extrospect

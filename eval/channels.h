@@ -41,7 +41,7 @@ void CalibrateDetection(DecoderChannel& channel, const at::Tensor& neutral,
 using RecordSink = std::function<void(const TrialRecord&)>;
 
 // Reads rows [n, hooks, d_model] of n trials with the decoder, and again with each control in their
-// place: zeroed; shuffled (the row of another trial of the same dose and another concept, drawn
+// place (for costly decoders on a part of the trials): zeroed; shuffled (the row of another trial of the same dose and another concept, drawn
 // from the stream `stream`); random (a random direction of the same norm). `records` hold trial,
 // reading and positions; the sink gets them filled. Sentences are written where `wants_sentence`.
 void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,

@@ -38,6 +38,9 @@ class DiscriminantAnalysis {
   // x: [n, features] float32, standardised; targets: [n, classes] float32, rows sum to 1.
   DiscriminantAnalysis(const Lexicon& lexicon, const at::Tensor& x, const at::Tensor& targets);
 
+  // The class means m_c, [classes, features] float64.
+  at::Tensor Means(double pull) const;
+
   // 0 < shrinkage ≤ 1; pull ≥ 0.
   LinearMap Solve(double shrinkage, double pull) const;
 
@@ -48,7 +51,6 @@ class DiscriminantAnalysis {
 
  private:
   at::Tensor Covariance(double shrinkage) const;
-  at::Tensor Means(double pull) const;
 
   at::Tensor counts_;      // [classes] float64
   at::Tensor sums_;        // [classes, features]

@@ -289,6 +289,27 @@ std::vector<ConfigOption> LoraOptions() {
   };
 }
 
+std::vector<ConfigOption> MadeUpOptions() {
+  return {
+      {.name = "spelling_steps",
+       .value = 60,
+       .help = "first steps in which, ever more rarely, the words themselves are put in",
+       .min = 0,
+       .max = kMax},
+      {.name = "resample.share",
+       .value = 0.5,
+       .help = "share of the questions about a class for which the row is made up: the class's "
+               "mean and another row's deviation from its own",
+       .min = 0,
+       .max = 1},
+      {.name = "resample.pull",
+       .value = 10.0,
+       .help = "pull of those class means to their neighbours, in examples",
+       .min = 0,
+       .max = kMax},
+  };
+}
+
 std::vector<ConfigOption> OracleTrainingOptions(const std::string& kind) {
   const bool oracle = kind == "oracle";
   return {
@@ -300,7 +321,7 @@ std::vector<ConfigOption> OracleTrainingOptions(const std::string& kind) {
        .min = 0,
        .max = 65536},
       {.name = "learning_rate",
-       .value = oracle ? 0.001 : 0.01,
+       .value = oracle ? 0.002 : 0.01,
        .help = "peak learning rate",
        .min = 0,
        .max = 10},
@@ -320,7 +341,7 @@ std::vector<ConfigOption> OracleTrainingOptions(const std::string& kind) {
        .min = 0,
        .max = kMax},
       {.name = "noise",
-       .value = 0.5,
+       .value = 0.2,
        .help = "Gaussian noise on the rows, in standard deviations within a class",
        .min = 0,
        .max = 10},
@@ -340,7 +361,7 @@ std::vector<ConfigOption> OracleTrainingOptions(const std::string& kind) {
        .min = 0,
        .max = 1},
       {.name = "questions.described",
-       .value = oracle ? 0.3 : 0.0,
+       .value = oracle ? 0.15 : 0.0,
        .help = "share of open answers that are whole descriptions",
        .min = 0,
        .max = 1},
@@ -377,7 +398,10 @@ std::vector<ConfigOption> OracleOptions(const std::string& kind) {
   const auto append = [&](std::vector<ConfigOption> more) {
     for (ConfigOption& option : more) options.push_back(std::move(option));
   };
-  if (kind == "oracle") append(LoraOptions());
+  if (kind == "oracle") {
+    append(LoraOptions());
+    append(MadeUpOptions());
+  }
   if (kind != "selfie") append(OracleTrainingOptions(kind));
   return options;
 }

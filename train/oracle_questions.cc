@@ -71,6 +71,7 @@ QuestionAnswer Open(const Example& example, const Lexicon& lexicon, const Questi
     qa.answer = example.description;
   } else {
     qa.answer += ".";
+    qa.of_class_only = true;
   }
   return qa;
 }
@@ -104,15 +105,15 @@ QuestionAnswer DrawQuestion(const Example& example, const Lexicon& lexicon, cons
     }
     const std::string wording = reworded ? Pick(kClosed, random) : kClosed[0];
     return {Fill(Fill(wording, kHolder, holder), kWord, lexicon[word].word),
-            affirm ? "Yes." : "No."};
+            affirm ? "Yes." : "No.", true};
   }
   if (felt && example.intensity > 0 && kind < mix.closed + mix.intensity) {
     const std::string wording = reworded ? Pick(kIntensity, random) : kIntensity[0];
-    return {Fill(wording, kHolder, holder), std::to_string(example.intensity) + "."};
+    return {Fill(wording, kHolder, holder), std::to_string(example.intensity) + ".", false};
   }
   if (felt && !example.holder.empty() && kind >= mix.closed + mix.intensity &&
       kind < mix.closed + mix.intensity + mix.holder) {
-    return {reworded ? Pick(kWhose, random) : kWhose[0], "The " + holder + "'s."};
+    return {reworded ? Pick(kWhose, random) : kWhose[0], "The " + holder + "'s.", false};
   }
   return Open(example, lexicon, mix, reworded, random);
 }

@@ -12,6 +12,8 @@ namespace extrospect {
 
 struct QuestionAnswer {
   std::string question, answer;
+  // Whether the answer follows from the class alone, not from intensity, holder or circumstances.
+  bool of_class_only = false;
 };
 
 // Shares of the kinds of question; what is left is open questions. All in 0 … 1.

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "base/random.h"
 #include "decode/oracle.h"
 #include "train/judge.h"
+#include "train/linear.h"
 #include "train/loop.h"
 #include "train/oracle_init.h"
 #include "train/oracle_questions.h"
@@ -23,13 +25,20 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr double kBlur = 0.7;  // length of what blurs a word of length 1
+
 at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
   return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
 }
 
 // A question with its answer as tokens.
 struct Exchange {
-  int64_t row = 0;              // of the training rows
+  int64_t row = 0;  // of the training rows
+  // Of a made-up row: the training row whose deviation from its class's mean is added to the mean
+  // of this row's class. −1: the row as it is.
+  int64_t deviation = -1;
+  // The class whose own representation stands in for the joint vector; −1: none does.
+  int64_t spelled = -1;
   std::vector<int32_t> tokens;  // from the first placeholder to the end of the answer
   int64_t n_asked = 0;          // of them the question; the rest is to be learned
 
@@ -50,7 +59,7 @@ class OracleTrainee : public Trainee {
         device_(weights_.input.mean.device()),
         rows_(data.Rows("train").to(device_)) {
     CollectParameters();
-    MeasureSpread();
+    MeasureClasses();
     // Dev rows in equal steps, so that every emotion has a chance.
     const int64_t n = data.Rows("dev").size(0), wanted = std::min(n, config.Integer("eval_rows"));
     std::vector<int64_t> chosen;
@@ -152,14 +161,28 @@ class OracleTrainee : public Trainee {
     }
   }
 
-  // How much the rows of one class vary, by feature.
-  void MeasureSpread() {
+  // Class means, and how much rows deviate from them.
+  void MeasureClasses() {
     const at::NoGradGuard no_grad;
-    const at::Tensor targets = data_.Targets("train").to(device_);
-    const at::Tensor flat = rows_.flatten(1);
-    const at::Tensor means =
-        at::mm(targets.t(), flat) / targets.sum(0).unsqueeze(1).clamp_min(1e-9);
-    spread_ = (flat - at::mm(targets, means)).square().mean(0).sqrt().view_as(rows_[0]);
+    const at::Tensor targets = data_.Targets("train").to(device_), flat = rows_.flatten(1);
+    labels_ = data_.Labels("train").to(device_);
+    const at::Tensor own = at::mm(targets.t(), flat) / targets.sum(0).unsqueeze(1).clamp_min(1e-9);
+    deviations_ = (flat - at::mm(targets, own)).view_as(rows_);
+    spread_ = deviations_.square().mean(0).sqrt();
+    if (data_.info.kind != "oracle") return;
+    // Inference tensors cannot take part in a graph, hence the copy.
+    const at::Tensor means = DiscriminantAnalysis(data_.lexicon(), flat, targets)
+                                 .Means(config_.Number("resample.pull"))
+                                 .to(at::kFloat);
+    class_means_ = at::empty_like(means).copy_(means).view({-1, rows_.size(1), rows_.size(2)});
+    const std::vector<std::string> holders = data_.Holders("train");
+    for (size_t i = 0; i < holders.size(); ++i) {
+      by_holder_[holders[i]].push_back(static_cast<int64_t>(i));
+    }
+    if (weights_.input.joint.defined()) {
+      words_ = WordRepresentations(*model_, data_.lexicon(), spec_.site.block).to(device_);
+      words_ = words_ / words_.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9);
+    }
   }
 
   OracleInput Input() const {
@@ -186,11 +209,29 @@ class OracleTrainee : public Trainee {
       const int64_t row = order_[static_cast<size_t>(at % n)];
       const int64_t example =
           data_.rows.example[static_cast<size_t>(split[static_cast<size_t>(row)])];
-      exchanges.push_back(
-          Tokenize(row, DrawQuestion(data_.transcripts->examples()[static_cast<size_t>(example)],
-                                     data_.lexicon(), mix_, random)));
+      const Example& labels = data_.transcripts->examples()[static_cast<size_t>(example)];
+      const QuestionAnswer qa = DrawQuestion(labels, data_.lexicon(), mix_, random);
+      exchanges.push_back(Tokenize(row, qa));
+      if (qa.of_class_only && data_.info.kind == "oracle") {
+        MakeUp(step, labels, random, exchanges.back());
+      }
     }
     return exchanges;
+  }
+
+  // Questions about nothing but the class may be asked of a row that is made up: it tells what a
+  // class is like, and nothing of a transcript. In the first steps it is the word itself, so that
+  // the model learns to say what is put into it before it learns to make out a faint signal.
+  void MakeUp(int64_t step, const Example& labels, RandomStream& random, Exchange& exchange) const {
+    const double resampled = config_.Number("resample.share");
+    const auto spelling_steps = static_cast<double>(config_.Integer("spelling_steps"));
+    const double chance = random.Uniform();
+    if (words_.defined() && chance < 1.0 - static_cast<double>(step) / spelling_steps) {
+      exchange.spelled = labels.classes[0];
+    } else if (random.Uniform() < resampled) {
+      const std::vector<int64_t>& peers = by_holder_.at(labels.holder);
+      exchange.deviation = peers[random.Below(peers.size())];
+    }
   }
 
   Exchange Tokenize(int64_t row, const QuestionAnswer& qa) {
@@ -214,6 +255,50 @@ class OracleTrainee : public Trainee {
     return exchange;
   }
 
+  // [exchanges, hooks, d_model]
+  at::Tensor Inputs(std::span<const Exchange> exchanges) const {
+    std::vector<int64_t> rows, deviations, made_up;
+    for (const Exchange& exchange : exchanges) {
+      if (exchange.deviation >= 0) {
+        made_up.push_back(static_cast<int64_t>(rows.size()));
+        deviations.push_back(exchange.deviation);
+      }
+      rows.push_back(exchange.row);
+    }
+    const at::Tensor index = Ids(rows, device_);
+    const at::Tensor input = rows_.index_select(0, index);
+    if (made_up.empty()) return input;
+    const at::Tensor places = Ids(made_up, device_);
+    const at::Tensor classes = labels_.index_select(0, index.index_select(0, places));
+    return input.index_copy(0, places,
+                            class_means_.index_select(0, classes) +
+                                deviations_.index_select(0, Ids(deviations, device_)));
+  }
+
+  // Puts words' own representations, each blurred by a random mixture of all words, in the place of
+  // joint vectors. vectors: [exchanges, n_vectors, d_model].
+  at::Tensor Spell(std::span<const Exchange> exchanges, const at::Tensor& vectors,
+                   RandomStream& random) const {
+    std::vector<int64_t> places, classes;
+    for (size_t i = 0; i < exchanges.size(); ++i) {
+      if (exchanges[i].spelled < 0) continue;
+      places.push_back(static_cast<int64_t>(i));
+      classes.push_back(exchanges[i].spelled);
+    }
+    if (places.empty()) return vectors;
+    const at::Generator generator = at::detail::createCPUGenerator(random.Next());
+    const auto n = static_cast<int64_t>(places.size());
+    const at::Tensor mixture =
+        at::randn({n, words_.size(0)}, generator, at::TensorOptions(at::kFloat).device(at::kCPU))
+            .to(device_);
+    const at::Tensor blur = at::mm(mixture, words_);
+    const at::Tensor spelled = words_.index_select(0, Ids(classes, device_)) +
+                               blur * (kBlur / blur.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9));
+    // The joint vector is the first.
+    const at::Tensor joint = vectors.select(1, 0).index_copy(0, Ids(places, device_), spelled);
+    return at::cat({joint.unsqueeze(1), vectors.narrow(1, 1, vectors.size(1) - 1)}, 1);
+  }
+
   int64_t PartSize() const {
     const int64_t size = config_.Integer("micro_batch"), batch = config_.Integer("batch");
     return size > 0 ? std::min(size, batch) : batch;
@@ -226,11 +311,10 @@ class OracleTrainee : public Trainee {
     ForwardOptions forward;
     // The prompts' common beginning comes first and is computed once.
     std::vector<Sequence> sequences = {{prefix_, {}, nullptr}};
-    std::vector<int64_t> rows, injected, targets;
+    std::vector<int64_t> injected, targets;
     auto row = static_cast<int64_t>(prefix_.size());
     const int64_t n_vectors = weights_.input.n_vectors();
     for (const Exchange& exchange : exchanges) {
-      rows.push_back(exchange.row);
       for (int64_t k = 0; k < n_vectors; ++k) injected.push_back(row + k);
       const auto length = static_cast<int64_t>(exchange.tokens.size());
       for (int64_t t = exchange.n_asked; t < length; ++t) {
@@ -243,7 +327,7 @@ class OracleTrainee : public Trainee {
       sequences.push_back(std::move(sequence));
       row += length - 1;
     }
-    at::Tensor input = rows_.index_select(0, Ids(rows, device_));
+    at::Tensor input = Inputs(exchanges);
     const double noise = config_.Number("noise");
     if (noise > 0) {
       const at::Generator generator = at::detail::createCPUGenerator(random.Next());
@@ -253,8 +337,8 @@ class OracleTrainee : public Trainee {
                   (spread_ * noise);
     }
     forward.sequences = sequences;
-    forward.injections.push_back(
-        InjectAt(spec_.site, injected, Input().Vectors(input).flatten(0, 1)));
+    const at::Tensor vectors = Spell(exchanges, Input().Vectors(input), random);
+    forward.injections.push_back(InjectAt(spec_.site, injected, vectors.flatten(0, 1)));
     std::optional<AdapterPass> adapter;
     if (!weights_.adapter.blocks.empty()) {
       AdapterDropout dropout;
@@ -277,7 +361,10 @@ class OracleTrainee : public Trainee {
   QuestionMix mix_;
   uint64_t seed_;
   at::Device device_;
-  at::Tensor rows_, spread_;       // [n, hooks, d_model], [hooks, d_model]
+  at::Tensor rows_, labels_;        // [n, hooks, d_model], [n]
+  at::Tensor class_means_, words_;  // [classes, hooks, d_model], [classes, d_model] of length 1
+  at::Tensor deviations_, spread_;  // [n, hooks, d_model], [hooks, d_model]
+  std::map<std::string, std::vector<int64_t>> by_holder_;
   at::Tensor log_factor_, shift_;  // of an affine input
   std::vector<Parameter> parameters_;
   std::vector<int32_t> prefix_;  // of every prompt
