@@ -33,14 +33,20 @@ at::Tensor Angles(const at::Tensor& table, const at::Tensor& positions, at::Scal
 // Of one group, all of [n, heads, rows, head_dim]; returns the queries' shape.
 at::Tensor AttendGroup(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                        const at::Tensor& visible, const Architecture& architecture) {
-  if (architecture.attention_softcap == 0) {
+  // On the CPU the fused operation makes several tiny products of each sequence and head, whose
+  // set-up costs more than they do.
+  if (architecture.attention_softcap == 0 && !queries.is_cpu()) {
     return at::scaled_dot_product_attention(queries, keys, values, visible, /*dropout_p=*/0.0,
                                             /*is_causal=*/false, architecture.attention_scale);
   }
   const auto wide = queries.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   at::Tensor scores = at::matmul(queries.to(wide), keys.to(wide).transpose(-1, -2));
-  scores = scores * (architecture.attention_scale / architecture.attention_softcap);
-  scores = at::tanh(scores) * architecture.attention_softcap;
+  if (architecture.attention_softcap > 0) {
+    scores = at::tanh(scores * (architecture.attention_scale / architecture.attention_softcap)) *
+             architecture.attention_softcap;
+  } else {
+    scores = scores * architecture.attention_scale;
+  }
   scores = scores.masked_fill(visible.logical_not(), -std::numeric_limits<double>::infinity());
   return at::matmul(at::softmax(scores, -1), values.to(wide)).to(queries.scalar_type());
 }

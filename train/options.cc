@@ -284,16 +284,17 @@ std::vector<ConfigOption> LoraOptions() {
        .help = "train a square map of each hook's vector, from the identity"},
       {.name = "input.joint",
        .value = true,
-       .help = "one more vector: a linear reading of all hooks, from the ridge regression on the "
-               "words' own representations"},
+       .help = "one more vector: a linear reading of all hooks in the space of the words' own "
+               "representations, trained from a closed-form start"},
   };
 }
 
 std::vector<ConfigOption> MadeUpOptions() {
   return {
-      {.name = "spelling_steps",
+      {.name = "taught_steps",
        .value = 60,
-       .help = "first steps in which, ever more rarely, the words themselves are put in",
+       .help = "first steps in which, ever more rarely, the right answer is what the closed-form "
+               "reading of the joint vector says",
        .min = 0,
        .max = kMax},
       {.name = "resample.share",

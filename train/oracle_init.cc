@@ -15,10 +15,11 @@
 namespace extrospect {
 namespace {
 
-// Ridge penalties of the joint reading that are tried on dev.
-constexpr double kRidges[] = {0.03, 0.1, 0.3, 1.0, 3.0};
-// Sharpness of cosines where words compete on dev; a temperature is fitted after it.
-constexpr double kSharpness = 20.0;
+// Discriminant analyses that are tried on dev for the joint vector.
+constexpr double kShrinkages[] = {0.2, 0.4, 0.6};
+constexpr double kPulls[] = {10.0, 20.0};
+// Ridge of the words' representations, which have length 1.
+constexpr double kOverlap = 0.3;
 
 at::Tensor Uniform(const std::vector<int64_t>& shape, double bound, RandomStream random,
                    at::Device device) {
@@ -64,32 +65,48 @@ Adapter InitialVectors(const LanguageModel& model) {
   return adapter;
 }
 
-// A ridge regression from all hooks' centred rows onto the representation of each row's words: in
-// the space of words rather than of classes, so that words without an example have a place too
-// (Frome et al. 2013, "DeViSE"). The penalty is chosen on dev by which word is nearest.
-LinearMap JointReading(const TrainingData& data, const at::Tensor& words, MetricsLog& log) {
+// The discriminant analysis of the joined, standardised rows whose cross-entropy on dev is least.
+LinearMap BestReading(const TrainingData& data, MetricsLog& log) {
   const at::Tensor raw = data.Rows("train").flatten(1);
   const Standardiser standardise(raw);
-  const at::Tensor unit = words / words.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9);
-  const at::Tensor x = standardise(raw), y = at::mm(data.Targets("train"), unit);
+  const DiscriminantAnalysis analysis(data.lexicon(), standardise(raw), data.Targets("train"));
   const at::Tensor dev = standardise(data.Rows("dev").flatten(1)), targets = data.Targets("dev");
   LinearMap best;
   double least = std::numeric_limits<double>::infinity();
-  for (const double ridge : kRidges) {
-    const LinearMap map = RidgeRegression(x, y, ridge);
-    const at::Tensor read = map(dev);
-    const at::Tensor cosines =
-        at::mm(read / read.norm(2, {1}, true).clamp_min(1e-9), unit.t()) * kSharpness;
-    const at::Tensor log_p = at::log_softmax(cosines / FitTemperature(cosines, targets), 1);
-    const Judgement judged = Judge(data.lexicon(), log_p, data.Labels("dev"), targets);
-    log.Add({{"event", "joint"}, {"ridge", ridge}, {"dev", judged.ToJson()}});
-    if (judged.cross_entropy < least || !best.weight.defined()) {
-      least = judged.cross_entropy;
-      best = map;
+  for (const double shrinkage : kShrinkages) {
+    for (const double pull : kPulls) {
+      const LinearMap map = analysis.Solve(shrinkage, pull);
+      const at::Tensor logits = map(dev);
+      const double temperature = FitTemperature(logits, targets);
+      const Judgement judged = Judge(data.lexicon(), at::log_softmax(logits / temperature, 1),
+                                     data.Labels("dev"), targets);
+      log.Add(
+          {{"event", "joint"}, {"shrinkage", shrinkage}, {"pull", pull}, {"dev", judged.ToJson()}});
+      if (judged.cross_entropy < least || !best.weight.defined()) {
+        least = judged.cross_entropy;
+        best = {map.weight / temperature, map.bias / temperature};
+      }
     }
   }
-  // From standardised rows to centred ones.
-  return {best.weight * standardise.scale, best.bias};
+  // From standardised rows to rows as they are.
+  const at::Tensor weight = best.weight * standardise.scale;
+  return {weight, best.bias - at::mv(weight, standardise.mean)};
+}
+
+// The vector v whose product with each word's representation is about the reading's score of that
+// word: v = Eᵀ (E Eᵀ + λ I)⁻¹ (scores − their mean), a ridge solution since representations of
+// similar words are similar. Returns the map from centred rows.
+LinearMap JointMap(const LinearMap& reading, const at::Tensor& words, const at::Tensor& mean) {
+  const at::Tensor e =
+      (words / words.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9)).to(at::kDouble);
+  at::Tensor gram = at::mm(e, e.t());
+  gram.diagonal().add_(kOverlap);
+  const at::Tensor dual = at::linalg_solve(gram, e);  // [classes, d_model]
+  const at::Tensor weight = reading.weight.to(at::kDouble);
+  const at::Tensor scores = weight - weight.mean(0);
+  const at::Tensor bias = at::mv(weight, mean.to(at::kDouble)) + reading.bias.to(at::kDouble);
+  return {at::mm(dual.t(), scores).to(at::kFloat),
+          at::mv(dual.t(), bias - bias.mean()).to(at::kFloat)};
 }
 
 double MeanNorm(const at::Tensor& rows) { return rows.norm(2, {-1}).mean().item<double>(); }
@@ -121,35 +138,37 @@ at::Tensor WordRepresentations(const LanguageModel& model, const Lexicon& lexico
   return words - words.mean(0);
 }
 
-OracleWeights InitialOracleWeights(const TrainingData& data, const Config& config,
-                                   const std::string& kind, const OracleSpec& spec,
-                                   const LanguageModel& model, MetricsLog& log) {
+OracleStart StartOracle(const TrainingData& data, const Config& config, const std::string& kind,
+                        const OracleSpec& spec, const LanguageModel& model, MetricsLog& log) {
   const at::NoGradGuard no_grad;
   const at::Tensor rows = data.Rows("train");
   const int64_t hooks = rows.size(1), d_model = rows.size(2);
   const at::Device device = model.transformer->weights().blocks.front().device;
-  OracleWeights weights;
-  OracleInput& input = weights.input;
+  OracleStart start;
+  OracleInput& input = start.weights.input;
   input.mean = rows.mean(0).to(device);
-  if (kind == "vector") weights.adapter = InitialVectors(model);
+  if (kind == "vector") start.weights.adapter = InitialVectors(model);
   if (kind == "affine") {
     const at::Tensor words = WordRepresentations(model, data.lexicon(), spec.site.block);
     const double length = MeanNorm(words) / MeanNorm(rows - rows.mean(0));
     input.scale = at::full({hooks}, length, input.mean.options());
     input.bias = -length * input.mean;
   }
-  if (kind != "oracle") return weights;
-  weights.adapter = InitialLora(config, model);
+  if (kind != "oracle") return start;
+  start.weights.adapter = InitialLora(config, model);
   if (config.Flag("input.map")) {
     input.map = at::eye(d_model, input.mean.options()).repeat({hooks, 1, 1});
   }
   if (config.Flag("input.joint")) {
-    const LinearMap joint = JointReading(
-        data, WordRepresentations(model, data.lexicon(), spec.site.block).to(rows.device()), log);
+    start.reading = BestReading(data, log);
+    const at::Tensor words =
+        WordRepresentations(model, data.lexicon(), spec.site.block).to(rows.device());
+    const LinearMap joint = JointMap(start.reading, words, rows.mean(0).flatten());
     input.joint = joint.weight.to(device).contiguous();
     input.joint_bias = joint.bias.to(device).contiguous();
+    start.reading = {start.reading.weight.to(device), start.reading.bias.to(device)};
   }
-  return weights;
+  return start;
 }
 
 }  // namespace extrospect

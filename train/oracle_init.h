@@ -8,18 +8,24 @@
 
 #include "base/config.h"
 #include "decode/oracle.h"
+#include "train/linear.h"
 #include "train/run.h"
 
 namespace extrospect {
 
-// Everything that is trained or fitted, float32, ready to be trained:
-//   oracle  LoRA matrices (a uniform as `peft` draws it, b zero), the maps of the input
-//   vector  vectors of zeros
-//   affine  a scale that gives centred rows the length of what they replace, and a shift to match
-// Input means are those of the training rows.
-OracleWeights InitialOracleWeights(const TrainingData& data, const Config& config,
-                                   const std::string& kind, const OracleSpec& spec,
-                                   const LanguageModel& model, MetricsLog& log);
+struct OracleStart {
+  // Everything that is trained or fitted, float32, ready to be trained:
+  //   oracle  LoRA matrices (a uniform as `peft` draws it, b zero), the maps of the input
+  //   vector  vectors of zeros
+  //   affine  a scale that gives centred rows the length of what they replace, and a shift to match
+  // Input means are those of the training rows.
+  OracleWeights weights;
+  // What the joint vector was made from: scores of the classes from all hooks' rows side by side,
+  // [n, hooks · d_model]. Without a joint vector, undefined.
+  LinearMap reading;
+};
+OracleStart StartOracle(const TrainingData& data, const Config& config, const std::string& kind,
+                        const OracleSpec& spec, const LanguageModel& model, MetricsLog& log);
 
 // Of every class the residual stream after `block` where the model reads its word, [classes,
 // d_model], centred over the classes: what a vector injected after that block would have to be to

@@ -25,8 +25,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr double kBlur = 0.7;  // length of what blurs a word of length 1
-
 at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
   return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
 }
@@ -37,8 +35,6 @@ struct Exchange {
   // Of a made-up row: the training row whose deviation from its class's mean is added to the mean
   // of this row's class. −1: the row as it is.
   int64_t deviation = -1;
-  // The class whose own representation stands in for the joint vector; −1: none does.
-  int64_t spelled = -1;
   std::vector<int32_t> tokens;  // from the first placeholder to the end of the answer
   int64_t n_asked = 0;          // of them the question; the rest is to be learned
 
@@ -47,12 +43,13 @@ struct Exchange {
 
 class OracleTrainee : public Trainee {
  public:
-  OracleTrainee(const TrainingData& data, const Config& config, OracleSpec spec,
-                OracleWeights weights, std::shared_ptr<const LanguageModel> model)
+  OracleTrainee(const TrainingData& data, const Config& config, OracleSpec spec, OracleStart start,
+                std::shared_ptr<const LanguageModel> model)
       : data_(data),
         config_(config),
         spec_(std::move(spec)),
-        weights_(std::move(weights)),
+        start_(std::move(start)),
+        weights_(start_.weights),
         model_(std::move(model)),
         mix_(QuestionMix::FromConfig(config)),
         seed_(static_cast<uint64_t>(config.Integer("seed"))),
@@ -179,10 +176,7 @@ class OracleTrainee : public Trainee {
     for (size_t i = 0; i < holders.size(); ++i) {
       by_holder_[holders[i]].push_back(static_cast<int64_t>(i));
     }
-    if (weights_.input.joint.defined()) {
-      words_ = WordRepresentations(*model_, data_.lexicon(), spec_.site.block).to(device_);
-      words_ = words_ / words_.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9);
-    }
+    if (start_.reading.weight.defined()) taught_ = start_.reading(flat).argmax(1).to(at::kCPU);
   }
 
   OracleInput Input() const {
@@ -209,29 +203,31 @@ class OracleTrainee : public Trainee {
       const int64_t row = order_[static_cast<size_t>(at % n)];
       const int64_t example =
           data_.rows.example[static_cast<size_t>(split[static_cast<size_t>(row)])];
-      const Example& labels = data_.transcripts->examples()[static_cast<size_t>(example)];
+      Example labels = data_.transcripts->examples()[static_cast<size_t>(example)];
+      const bool taught = Teach(step, row, random, labels);
       const QuestionAnswer qa = DrawQuestion(labels, data_.lexicon(), mix_, random);
       exchanges.push_back(Tokenize(row, qa));
-      if (qa.of_class_only && data_.info.kind == "oracle") {
-        MakeUp(step, labels, random, exchanges.back());
+      // A made-up row tells what a class is like, and nothing of this transcript.
+      if (data_.info.kind == "oracle" && !taught && qa.of_class_only &&
+          random.Uniform() < config_.Number("resample.share")) {
+        const std::vector<int64_t>& peers = by_holder_.at(labels.holder);
+        exchanges.back().deviation = peers[random.Below(peers.size())];
       }
     }
     return exchanges;
   }
 
-  // Questions about nothing but the class may be asked of a row that is made up: it tells what a
-  // class is like, and nothing of a transcript. In the first steps it is the word itself, so that
-  // the model learns to say what is put into it before it learns to make out a faint signal.
-  void MakeUp(int64_t step, const Example& labels, RandomStream& random, Exchange& exchange) const {
-    const double resampled = config_.Number("resample.share");
-    const auto spelling_steps = static_cast<double>(config_.Integer("spelling_steps"));
-    const double chance = random.Uniform();
-    if (words_.defined() && chance < 1.0 - static_cast<double>(step) / spelling_steps) {
-      exchange.spelled = labels.classes[0];
-    } else if (random.Uniform() < resampled) {
-      const std::vector<int64_t>& peers = by_holder_.at(labels.holder);
-      exchange.deviation = peers[random.Below(peers.size())];
-    }
+  // In the first steps, ever more rarely, the right answer is what the reading that the joint
+  // vector was made from finds most likely: the model learns to say what is put into it before it
+  // learns what to make of it. Labels are too noisy to teach both at once.
+  bool Teach(int64_t step, int64_t row, RandomStream& random, Example& labels) const {
+    if (!taught_.defined()) return false;
+    const auto steps = static_cast<double>(config_.Integer("taught_steps"));
+    if (random.Uniform() >= 1.0 - static_cast<double>(step) / steps) return false;
+    labels.classes = {taught_.const_data_ptr<int64_t>()[row]};
+    labels.description.clear();
+    labels.intensity = 0;
+    return true;
   }
 
   Exchange Tokenize(int64_t row, const QuestionAnswer& qa) {
@@ -275,30 +271,6 @@ class OracleTrainee : public Trainee {
                                 deviations_.index_select(0, Ids(deviations, device_)));
   }
 
-  // Puts words' own representations, each blurred by a random mixture of all words, in the place of
-  // joint vectors. vectors: [exchanges, n_vectors, d_model].
-  at::Tensor Spell(std::span<const Exchange> exchanges, const at::Tensor& vectors,
-                   RandomStream& random) const {
-    std::vector<int64_t> places, classes;
-    for (size_t i = 0; i < exchanges.size(); ++i) {
-      if (exchanges[i].spelled < 0) continue;
-      places.push_back(static_cast<int64_t>(i));
-      classes.push_back(exchanges[i].spelled);
-    }
-    if (places.empty()) return vectors;
-    const at::Generator generator = at::detail::createCPUGenerator(random.Next());
-    const auto n = static_cast<int64_t>(places.size());
-    const at::Tensor mixture =
-        at::randn({n, words_.size(0)}, generator, at::TensorOptions(at::kFloat).device(at::kCPU))
-            .to(device_);
-    const at::Tensor blur = at::mm(mixture, words_);
-    const at::Tensor spelled = words_.index_select(0, Ids(classes, device_)) +
-                               blur * (kBlur / blur.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9));
-    // The joint vector is the first.
-    const at::Tensor joint = vectors.select(1, 0).index_copy(0, Ids(places, device_), spelled);
-    return at::cat({joint.unsqueeze(1), vectors.narrow(1, 1, vectors.size(1) - 1)}, 1);
-  }
-
   int64_t PartSize() const {
     const int64_t size = config_.Integer("micro_batch"), batch = config_.Integer("batch");
     return size > 0 ? std::min(size, batch) : batch;
@@ -337,8 +309,8 @@ class OracleTrainee : public Trainee {
                   (spread_ * noise);
     }
     forward.sequences = sequences;
-    const at::Tensor vectors = Spell(exchanges, Input().Vectors(input), random);
-    forward.injections.push_back(InjectAt(spec_.site, injected, vectors.flatten(0, 1)));
+    forward.injections.push_back(
+        InjectAt(spec_.site, injected, Input().Vectors(input).flatten(0, 1)));
     std::optional<AdapterPass> adapter;
     if (!weights_.adapter.blocks.empty()) {
       AdapterDropout dropout;
@@ -356,13 +328,15 @@ class OracleTrainee : public Trainee {
   const TrainingData& data_;
   const Config& config_;
   OracleSpec spec_;
+  OracleStart start_;
   OracleWeights weights_;
   std::shared_ptr<const LanguageModel> model_;
   QuestionMix mix_;
   uint64_t seed_;
   at::Device device_;
   at::Tensor rows_, labels_;        // [n, hooks, d_model], [n]
-  at::Tensor class_means_, words_;  // [classes, hooks, d_model], [classes, d_model] of length 1
+  at::Tensor class_means_;          // [classes, hooks, d_model]
+  at::Tensor taught_;               // [n] int64: the class that is taught first
   at::Tensor deviations_, spread_;  // [n, hooks, d_model], [hooks, d_model]
   std::map<std::string, std::vector<int64_t>> by_holder_;
   at::Tensor log_factor_, shift_;  // of an affine input
@@ -431,11 +405,12 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   }
   data.info.holder_independent = false;
 
-  OracleWeights weights = InitialOracleWeights(data, config, run.kind, spec, *model, log);
+  OracleStart start = StartOracle(data, config, run.kind, spec, *model, log);
+  OracleWeights weights = start.weights;
   double dropout = 0;
   int64_t best_step = 0;
   if (run.kind != "selfie") {
-    OracleTrainee trainee(data, config, spec, std::move(weights), model);
+    OracleTrainee trainee(data, config, spec, std::move(start), model);
     best_step = RunTraining(trainee, MakeLoopOptions(run, data), log).best_step;
     weights = trainee.Weights();
     if (run.kind == "oracle") dropout = config.Number("lora.dropout");

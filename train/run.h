@@ -21,7 +21,7 @@ namespace extrospect {
 struct TrainingRun {
   std::string kind;
   std::filesystem::path activations, targets, output;  // targets may be empty
-  std::filesystem::path model;                         // for kinds that run it
+  std::filesystem::path model = {};                    // for kinds that run it
   Config config;
   at::Device device = at::kCPU;                  // of everything but the language model
   std::vector<at::Device> devices = {at::kCPU};  // of its blocks
