@@ -1,6 +1,7 @@
 #include "eval/report_sections.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -230,10 +231,11 @@ std::string IntervalText(const ordered_json& estimate) {
 std::vector<ChannelLook> ChannelLooks(const ordered_json& report) {
   std::vector<ChannelLook> looks;
   const auto& options = report["summary_options"];
-  static constexpr int kDecoderColors[] = {0, 1, 5, 6};
+  static constexpr std::array kDecoderColors = {0, 1, 8, 5, 6, 7};
   for (const auto& decoder : options["decoders"]) {
     const auto channel = decoder.get<std::string>();
-    looks.push_back({channel, channel + " decoder", kDecoderColors[looks.size() % 4]});
+    looks.push_back(
+        {channel, channel + " decoder", kDecoderColors[looks.size() % kDecoderColors.size()]});
   }
   looks.push_back({"self-report", "self-report", 2});
   looks.push_back({"self-report-shift", "self-report, shift", 3});

@@ -6,11 +6,11 @@ namespace extrospect {
 inline constexpr char kReportStyle[] = R"css(
 :root{color-scheme:light dark;--page:#fbfaf7;--card:#fff;--ink:#1d2126;--soft:#5b636d;--faint:#8b929b;
 --line:#e4e1da;--grid:#ecebe5;--accent:#0a62a6;--warn-back:#fff4e0;--warn-line:#d98a00;--good-back:#e9f5ee;--good-line:#1b8a5a;
---c0:#0a6ebd;--c1:#0b8f6a;--c2:#d1480b;--c3:#b87700;--c4:#a0479a;--c5:#5a5fc7;--c6:#7a5c3e;--c9:#7d858e;
+--c0:#0a6ebd;--c1:#0b8f6a;--c2:#d1480b;--c3:#b87700;--c4:#a0479a;--c5:#5a5fc7;--c6:#7a5c3e;--c7:#00838f;--c8:#b8326b;--c9:#7d858e;
 --cell:10,98,166;--shadow:0 1px 2px rgba(30,25,10,.05),0 6px 24px rgba(30,25,10,.05)}
 @media(prefers-color-scheme:dark){:root{--page:#14171b;--card:#1b1f25;--ink:#e8eaed;--soft:#aab1ba;--faint:#79818b;
 --line:#2d333b;--grid:#262b32;--accent:#6db5f2;--warn-back:#33270f;--warn-line:#e0a030;--good-back:#13291f;--good-line:#4cc38a;
---c0:#5aaef5;--c1:#3cc79a;--c2:#ff8a57;--c3:#e9b03a;--c4:#d98ad3;--c5:#9ea2ff;--c6:#c9a77e;--c9:#8b939d;
+--c0:#5aaef5;--c1:#3cc79a;--c2:#ff8a57;--c3:#e9b03a;--c4:#d98ad3;--c5:#9ea2ff;--c6:#c9a77e;--c7:#4fc6d3;--c8:#ff86b3;--c9:#8b939d;
 --cell:90,174,245;--shadow:none}}
 *{box-sizing:border-box}html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
@@ -59,7 +59,7 @@ svg .rule{stroke:var(--faint);stroke-dasharray:5 4}svg .line{fill:none;stroke:va
 svg .dashed{stroke-dasharray:2 6}svg .band{fill:var(--c);opacity:.14}svg .whisker{stroke:var(--c);stroke-width:2.2;opacity:.6;stroke-linecap:round}
 svg .dot{fill:var(--c);stroke:var(--card);stroke-width:1.4}svg .hollow{fill:var(--card);stroke:var(--c);stroke-width:2}svg .leader{stroke:var(--c);opacity:.5}
 svg .cell-back{fill:var(--grid);opacity:.55}svg .cell{fill:rgb(var(--cell))}svg .cell-number{text-anchor:middle;font-size:10.5px;fill:var(--ink)}svg .cell-number.strong{fill:var(--card);font-weight:600}
-.c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}.c5{--c:var(--c5)}.c6{--c:var(--c6)}.c7{--c:var(--c5)}.c8{--c:var(--c6)}.c9{--c:var(--c9)}
+.c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}.c5{--c:var(--c5)}.c6{--c:var(--c6)}.c7{--c:var(--c7)}.c8{--c:var(--c8)}.c9{--c:var(--c9)}
 .swatch[class*=" c"]{background:var(--c)}
 footer{margin-top:60px;color:var(--faint);font-size:13px}
 @media(max-width:720px){main{padding:24px 14px 60px}.pair{grid-template-columns:1fr}figure{padding:12px 10px}h2{margin-top:46px}}
