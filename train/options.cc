@@ -311,6 +311,24 @@ std::vector<ConfigOption> MadeUpOptions() {
   };
 }
 
+std::vector<ConfigOption> ContextOptions() {
+  return {
+      {.name = "context.share",
+       .value = 0.0,
+       .help = "share of questions about the text before or after a token (context prediction)",
+       .min = 0,
+       .max = 1},
+      {.name = "context.activations",
+       .value = "",
+       .help = "their activation file: extract --tokens all --pool none, any text"},
+      {.name = "context.max_tokens",
+       .value = 6,
+       .help = "longest text asked for, in tokens",
+       .min = 1,
+       .max = 256},
+  };
+}
+
 std::vector<ConfigOption> OracleTrainingOptions(const std::string& kind) {
   const bool oracle = kind == "oracle";
   return {
@@ -402,6 +420,7 @@ std::vector<ConfigOption> OracleOptions(const std::string& kind) {
   if (kind == "oracle") {
     append(LoraOptions());
     append(MadeUpOptions());
+    append(ContextOptions());
   }
   if (kind != "selfie") append(OracleTrainingOptions(kind));
   return options;

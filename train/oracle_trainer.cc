@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "decode/oracle.h"
+#include "train/context_task.h"
 #include "train/judge.h"
 #include "train/linear.h"
 #include "train/loop.h"
@@ -25,6 +27,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr int kContextExamples = 32;  // held out, to measure
+
 at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
   return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
 }
@@ -35,6 +39,7 @@ struct Exchange {
   // Of a made-up row: the training row whose deviation from its class's mean is added to the mean
   // of this row's class. −1: the row as it is.
   int64_t deviation = -1;
+  at::Tensor own_row = {};  // [hooks, d_model]: of context prediction, instead of a training row
   std::vector<int32_t> tokens;  // from the first placeholder to the end of the answer
   int64_t n_asked = 0;          // of them the question; the rest is to be learned
 
@@ -63,6 +68,14 @@ class OracleTrainee : public Trainee {
     for (int64_t i = 0; i < wanted; ++i) chosen.push_back(i * n / wanted);
     const std::vector<std::string> holders = data.Holders("dev");
     for (const int64_t i : chosen) eval_holders_.push_back(holders[static_cast<size_t>(i)]);
+    if (data.info.kind == "oracle" && config.Number("context.share") > 0) {
+      context_.emplace(config.Text("context.activations"), data.info, *model_,
+                       config.Integer("context.max_tokens"));
+      RandomStream random(seed_, "oracle/context/dev");
+      for (int i = 0; i < kContextExamples; ++i) {
+        held_out_.push_back(Tokenize(context_->Draw(/*held_out=*/true, random)));
+      }
+    }
     const at::Tensor index = Ids(chosen, data.Rows("dev").device());
     eval_rows_ = data.Rows("dev").index_select(0, index);
     eval_targets_ = data.Targets("dev").index_select(0, index).to(at::kCPU);
@@ -95,7 +108,9 @@ class OracleTrainee : public Trainee {
     const double temperature = FitTemperature(scores, eval_targets_);
     const Judgement dev = Judge(data_.lexicon(), at::log_softmax(scores / temperature, 1),
                                 eval_labels_, eval_targets_);
-    return {-dev.cross_entropy, dev.ToJson()};
+    ordered_json metrics = dev.ToJson();
+    if (context_) metrics["context"] = ContextFigures();
+    return {-dev.cross_entropy, std::move(metrics)};
   }
 
   // Copies of the weights as they are.
@@ -200,6 +215,10 @@ class OracleTrainee : public Trainee {
         epoch_ = at / n;
         order_ = RandomStream(seed_, "oracle/epoch/" + std::to_string(epoch_)).Permutation(n);
       }
+      if (context_ && random.Uniform() < config_.Number("context.share")) {
+        exchanges.push_back(Tokenize(context_->Draw(/*held_out=*/false, random)));
+        continue;
+      }
       const int64_t row = order_[static_cast<size_t>(at % n)];
       const int64_t example =
           data_.rows.example[static_cast<size_t>(split[static_cast<size_t>(row)])];
@@ -251,6 +270,31 @@ class OracleTrainee : public Trainee {
     return exchange;
   }
 
+  Exchange Tokenize(const ContextExample& example) {
+    Exchange exchange = Tokenize(0, example.question);
+    exchange.own_row = example.row;
+    return exchange;
+  }
+
+  // Loss in nats per token of held-out context questions, and the same where each is asked about
+  // the next one's activations: what the activations themselves contribute.
+  ordered_json ContextFigures() {
+    const at::NoGradGuard no_grad;
+    int64_t answer_tokens = 0;
+    for (const Exchange& exchange : held_out_) answer_tokens += exchange.n_answer();
+    const auto loss = [&] {
+      return AnswerLoss(held_out_, Inputs(held_out_), {}).item<double>() /
+             static_cast<double>(answer_tokens);
+    };
+    const double real = loss();
+    std::vector<at::Tensor> rows;
+    for (const Exchange& exchange : held_out_) rows.push_back(exchange.own_row);
+    for (size_t i = 0; i < rows.size(); ++i) held_out_[i].own_row = rows[(i + 1) % rows.size()];
+    const double shuffled = loss();
+    for (size_t i = 0; i < rows.size(); ++i) held_out_[i].own_row = rows[i];
+    return {{"loss", real}, {"loss_shuffled", shuffled}};
+  }
+
   // [exchanges, hooks, d_model]
   at::Tensor Inputs(std::span<const Exchange> exchanges) const {
     std::vector<int64_t> rows, deviations, made_up;
@@ -262,7 +306,12 @@ class OracleTrainee : public Trainee {
       rows.push_back(exchange.row);
     }
     const at::Tensor index = Ids(rows, device_);
-    const at::Tensor input = rows_.index_select(0, index);
+    at::Tensor input = rows_.index_select(0, index);
+    for (size_t i = 0; i < exchanges.size(); ++i) {
+      if (exchanges[i].own_row.defined()) {
+        input.select(0, static_cast<int64_t>(i)).copy_(exchanges[i].own_row);
+      }
+    }
     if (made_up.empty()) return input;
     const at::Tensor places = Ids(made_up, device_);
     const at::Tensor classes = labels_.index_select(0, index.index_select(0, places));
@@ -276,10 +325,29 @@ class OracleTrainee : public Trainee {
     return size > 0 ? std::min(size, batch) : batch;
   }
 
-  // Over the answers' tokens.
+  // With this step's noise and dropout.
   at::Tensor SumOfLosses(std::span<const Exchange> exchanges, int64_t step, int64_t part) {
     const std::string stream = "oracle/step/" + std::to_string(step) + "/" + std::to_string(part);
     RandomStream random(seed_, stream);
+    at::Tensor input = Inputs(exchanges);
+    const double noise = config_.Number("noise");
+    if (noise > 0) {
+      const at::Generator generator = at::detail::createCPUGenerator(random.Next());
+      input = input +
+              at::randn(input.sizes(), generator, at::TensorOptions(at::kFloat).device(at::kCPU))
+                      .to(device_) *
+                  (spread_ * noise);
+    }
+    AdapterDropout dropout;
+    if (data_.info.kind == "oracle" && config_.Number("lora.dropout") > 0) {
+      dropout = {config_.Number("lora.dropout"), at::detail::createCPUGenerator(random.Next())};
+    }
+    return AnswerLoss(exchanges, input, std::move(dropout));
+  }
+
+  // The sum over the answers' tokens; input: [exchanges, hooks, d_model].
+  at::Tensor AnswerLoss(std::span<const Exchange> exchanges, const at::Tensor& input,
+                        AdapterDropout dropout) const {
     ForwardOptions forward;
     // The prompts' common beginning comes first and is computed once.
     std::vector<Sequence> sequences = {{prefix_, {}, nullptr}};
@@ -293,30 +361,17 @@ class OracleTrainee : public Trainee {
         forward.logit_rows.push_back(row + t - 1);
         targets.push_back(exchange.tokens[static_cast<size_t>(t)]);
       }
-      // The last token only is predicted.
+      // The last token is only predicted.
       Sequence sequence{{exchange.tokens.begin(), exchange.tokens.end() - 1}, {}, nullptr};
       sequence.parent = 0;
       sequences.push_back(std::move(sequence));
       row += length - 1;
-    }
-    at::Tensor input = Inputs(exchanges);
-    const double noise = config_.Number("noise");
-    if (noise > 0) {
-      const at::Generator generator = at::detail::createCPUGenerator(random.Next());
-      input = input +
-              at::randn(input.sizes(), generator, at::TensorOptions(at::kFloat).device(at::kCPU))
-                      .to(device_) *
-                  (spread_ * noise);
     }
     forward.sequences = sequences;
     forward.injections.push_back(
         InjectAt(spec_.site, injected, Input().Vectors(input).flatten(0, 1)));
     std::optional<AdapterPass> adapter;
     if (!weights_.adapter.blocks.empty()) {
-      AdapterDropout dropout;
-      if (data_.info.kind == "oracle" && config_.Number("lora.dropout") > 0) {
-        dropout = {config_.Number("lora.dropout"), at::detail::createCPUGenerator(random.Next())};
-      }
       adapter.emplace(weights_.adapter, model_->architecture, model_->transformer->dtype(),
                       std::move(dropout));
       forward.adapter = &*adapter;
@@ -340,6 +395,8 @@ class OracleTrainee : public Trainee {
   at::Tensor deviations_, spread_;  // [n, hooks, d_model], [hooks, d_model]
   std::map<std::string, std::vector<int64_t>> by_holder_;
   at::Tensor log_factor_, shift_;  // of an affine input
+  std::optional<ContextTask> context_;
+  std::vector<Exchange> held_out_;  // context questions from dev
   std::vector<Parameter> parameters_;
   std::vector<int32_t> prefix_;  // of every prompt
   std::vector<int64_t> order_;   // of the rows, in this epoch
