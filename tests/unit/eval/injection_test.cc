@@ -6,9 +6,9 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include "decode/word_scorer.h"
 #include "eval/self_report.h"
 #include "eval/vectors.h"
-#include "decode/word_scorer.h"
 #include "model/architecture.h"
 #include "model/safetensors.h"
 
