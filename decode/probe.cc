@@ -8,14 +8,48 @@
 #include "model/weight_file.h"
 
 namespace extrospect {
+namespace {
+
+// Nothing that training makes is larger; bounds what is allocated.
+constexpr uint64_t kMaxHidden = 1 << 16;
+
+// Units of the hidden layer; decoders that do not name it have none.
+int64_t HiddenUnits(const DecoderFile& file, const std::string& where) {
+  const auto found = file.body.find("hidden");
+  if (found == file.body.end()) return 0;
+  if (!found->is_number_unsigned() || found->get<uint64_t>() > kMaxHidden) {
+    throw Error("a field of the decoder is wrong")
+        .At(where + ", probe.hidden")
+        .Expected("an integer from 0 to " + std::to_string(kMaxHidden))
+        .Found(found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 80));
+  }
+  return found->get<int64_t>();
+}
+
+}  // namespace
+
+at::Tensor ProbeWeights::Logits(const at::Tensor& features) const {
+  at::Tensor logits = at::addmm(bias, features, weight.t());
+  if (hidden_weight.defined()) {
+    logits = logits +
+             at::mm(at::relu(at::addmm(hidden_bias, features, hidden_weight.t())), hidden_out.t());
+  }
+  return logits;
+}
 
 std::map<std::string, at::Tensor> ProbeWeights::Named() const {
-  return {{"mean", mean},
-          {"scale", scale},
-          {"weight", weight},
-          {"bias", bias},
-          {"affect.weight", affect_weight},
-          {"affect.bias", affect_bias}};
+  std::map<std::string, at::Tensor> named = {{"mean", mean},
+                                             {"scale", scale},
+                                             {"weight", weight},
+                                             {"bias", bias},
+                                             {"affect.weight", affect_weight},
+                                             {"affect.bias", affect_bias}};
+  if (hidden_weight.defined()) {
+    named["hidden.weight"] = hidden_weight;
+    named["hidden.bias"] = hidden_bias;
+    named["hidden.out"] = hidden_out;
+  }
+  return named;
 }
 
 Probe::Probe(DecoderInfo info, ProbeWeights weights)
@@ -33,6 +67,12 @@ std::unique_ptr<Probe> Probe::Load(const DecoderFile& file, const std::filesyste
   loaded.bias = LoadTensor(tensors, "bias", {classes}, device);
   loaded.affect_weight = LoadTensor(tensors, "affect.weight", {2, features}, device);
   loaded.affect_bias = LoadTensor(tensors, "affect.bias", {2}, device);
+  if (const int64_t hidden = HiddenUnits(file, (weights.parent_path() / "decoder.json").string());
+      hidden > 0) {
+    loaded.hidden_weight = LoadTensor(tensors, "hidden.weight", {hidden, features}, device);
+    loaded.hidden_bias = LoadTensor(tensors, "hidden.bias", {hidden}, device);
+    loaded.hidden_out = LoadTensor(tensors, "hidden.out", {classes, hidden}, device);
+  }
   return std::make_unique<Probe>(file.info, std::move(loaded));
 }
 
@@ -42,8 +82,7 @@ at::Tensor Probe::Standardise(const at::Tensor& rows, const at::Tensor& mean,
 }
 
 at::Tensor Probe::Logits(const at::Tensor& rows) const {
-  return at::addmm(weights_.bias, Standardise(rows, weights_.mean, weights_.scale),
-                   weights_.weight.t());
+  return weights_.Logits(Standardise(rows, weights_.mean, weights_.scale));
 }
 
 at::Tensor Probe::Affect(const at::Tensor& rows) const {
@@ -53,7 +92,7 @@ at::Tensor Probe::Affect(const at::Tensor& rows) const {
 
 Scores Probe::ReadRows(const at::Tensor& rows, const std::vector<std::string>&) const {
   const at::Tensor features = Standardise(rows, weights_.mean, weights_.scale);
-  return ScoresOf(info(), at::addmm(weights_.bias, features, weights_.weight.t()),
+  return ScoresOf(info(), weights_.Logits(features),
                   at::addmm(weights_.affect_bias, features, weights_.affect_weight.t()));
 }
 

@@ -1,5 +1,6 @@
 // The cheapest decoder: rows are standardised and mapped linearly to the lexicon's classes, and to
-// valence and arousal. Its sentence is a template.
+// valence and arousal; a hidden layer beside the linear map is optional. Its sentence is a
+// template.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,6 +22,13 @@ struct ProbeWeights {
   at::Tensor weight, bias;   // [classes, F], [classes]
   at::Tensor affect_weight;  // [2, F]: valence, arousal
   at::Tensor affect_bias;    // [2]
+  // The hidden layer of H units; undefined: there is none.
+  at::Tensor hidden_weight = {}, hidden_bias = {};  // [H, F], [H]
+  at::Tensor hidden_out = {};                       // [classes, H]
+
+  // Scores of standardised features [n, F]: weight · x + bias, and where there is a hidden layer
+  // hidden_out · relu(hidden_weight · x + hidden_bias) besides. [n, classes].
+  at::Tensor Logits(const at::Tensor& features) const;
 
   std::map<std::string, at::Tensor> Named() const;
 };

@@ -33,15 +33,15 @@ double Percent(const nlohmann::ordered_json& figure, const char* name) {
 }
 
 void PrintFigures(const nlohmann::ordered_json& figures) {
-  std::printf("%-8s %6s %7s %7s %7s %8s %7s %7s %7s %7s\n", "split", "rows", "top-1", "near",
-              "top-5", "chance-1", "chance5", "nats", "ece", "hit/fa");
+  std::printf("%-8s %6s %7s %7s %7s %8s %8s %7s %7s %7s %7s\n", "split", "rows", "top-1", "near",
+              "top-5", "macro-F1", "chance-1", "chance5", "nats", "ece", "hit/fa");
   for (const auto& [split, figure] : figures.items()) {
-    std::printf("%-8s %6lld %6.1f%% %6.1f%% %6.1f%% %7.1f%% %6.1f%% %7.3f %7.3f %3.0f/%.0f\n",
+    std::printf("%-8s %6lld %6.1f%% %6.1f%% %6.1f%% %8.3f %7.1f%% %6.1f%% %7.3f %7.3f %3.0f/%.0f\n",
                 split.c_str(), static_cast<long long>(figure.value("n", int64_t{0})),
                 Percent(figure, "top1"), Percent(figure, "near"), Percent(figure, "top5"),
-                Percent(figure, "chance_top1"), Percent(figure, "chance_top5"),
-                figure.value("cross_entropy", 0.0), figure.value("ece", 0.0),
-                Percent(figure, "hits"), Percent(figure, "false_alarms"));
+                figure.value("macro_f1", 0.0), Percent(figure, "chance_top1"),
+                Percent(figure, "chance_top5"), figure.value("cross_entropy", 0.0),
+                figure.value("ece", 0.0), Percent(figure, "hits"), Percent(figure, "false_alarms"));
   }
 }
 

@@ -17,9 +17,23 @@ nlohmann::ordered_json Judgement::ToJson() const {
           {"top1", top1},
           {"top5", top5},
           {"near", near},
+          {"macro_f1", macro_f1},
           {"cross_entropy", cross_entropy},
           {"chance_top1", chance_top1},
           {"chance_top5", chance_top5}};
+}
+
+double MacroF1(const at::Tensor& label, const at::Tensor& guess, int64_t classes) {
+  const auto count = [&](const at::Tensor& of) {
+    return at::bincount(of.to(at::kCPU), {}, classes).to(at::kDouble);
+  };
+  const at::Tensor labels = count(label), guesses = count(guess);
+  const at::Tensor hits = count(label.masked_select(label == guess));
+  const at::Tensor occurs = labels > 0;
+  const int64_t occurring = occurs.sum().item<int64_t>();
+  if (occurring == 0) return 0;
+  const at::Tensor f1 = 2 * hits / (labels + guesses).clamp_min(1);
+  return f1.masked_select(occurs).sum().item<double>() / static_cast<double>(occurring);
 }
 
 Judgement Judge(const Lexicon& lexicon, const at::Tensor& log_p, const at::Tensor& label,
@@ -42,6 +56,7 @@ Judgement Judge(const Lexicon& lexicon, const at::Tensor& log_p, const at::Tenso
     const int64_t meant = truth.const_data_ptr<int64_t>()[i];
     near += guessed == meant ? 1.0 : lexicon.IsNear(meant, guessed) ? 0.5 : 0.0;
   }
+  judgement.macro_f1 = MacroF1(truth, guess, lexicon.size());
   judgement.near = near / static_cast<double>(judgement.n);
   const at::Tensor counts = std::get<0>(at::bincount(truth, {}, lexicon.size()).sort(-1, true));
   const auto n = static_cast<double>(judgement.n);

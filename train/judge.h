@@ -17,12 +17,18 @@ struct Judgement {
   double top1 = 0.0;
   double top5 = 0.0;
   double near = 0.0;           // top-1, where a near miss counts half
+  double macro_f1 = 0.0;       // mean F1 of the classes that occur among the labels
   double cross_entropy = 0.0;  // nats, against the targets
   double chance_top1 = 0.0;    // always guessing the commonest class of these rows
   double chance_top5 = 0.0;    // the five commonest
 
   nlohmann::ordered_json ToJson() const;
 };
+
+// The mean, over the classes that occur among the labels, of F1 = 2·hits / (labels + guesses):
+// every class counts the same, however rare. label, guess: [n] int64, 0 … classes − 1. Without
+// rows, 0.
+double MacroF1(const at::Tensor& label, const at::Tensor& guess, int64_t classes);
 
 // log_p: [n, classes]; label: [n] int64, the main class; targets: [n, classes].
 Judgement Judge(const Lexicon& lexicon, const at::Tensor& log_p, const at::Tensor& label,

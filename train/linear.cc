@@ -83,8 +83,11 @@ LinearMap DiscriminantAnalysis::Solve(double shrinkage, double pull) const {
   const c10::InferenceMode inference;
   const at::Tensor means = Means(pull);
   const at::Tensor directions = SolvePositive(Covariance(shrinkage), means.t()).t();
-  return {directions.to(at::kFloat).contiguous(),
-          ((directions * means).sum(1) * -0.5).to(at::kFloat)};
+  const at::Tensor bias = (directions * means).sum(1) * -0.5;
+  // Nothing stands for "nothing to report" where no row was labelled so: it must not win by its
+  // empty mean.
+  if (counts_[nothing_].item<double>() == 0) bias[nothing_] = kNeverRead;
+  return {directions.to(at::kFloat).contiguous(), bias.to(at::kFloat)};
 }
 
 at::Tensor DiscriminantAnalysis::Discriminants(double shrinkage, double pull, int64_t rank) const {

@@ -25,6 +25,9 @@ struct LinearMap {
 // even a word that was never trained on has a direction to be read by.
 at::Tensor NeighbourWeights(const Lexicon& lexicon, const at::Tensor& class_counts);
 
+// The bias of a class that must never be read: far below any score, but finite.
+inline constexpr double kNeverRead = -1e4;
+
 // Linear discriminant analysis with one covariance for all classes (Friedman 1989, "Regularized
 // Discriminant Analysis", with the class means shrunk as well): scores are
 //
@@ -32,7 +35,8 @@ at::Tensor NeighbourWeights(const Lexicon& lexicon, const at::Tensor& class_coun
 //   m_c = (n_c · mean_c + p · neighbours_c) / (n_c + p)
 //
 // with the within-class covariance W, shrinkage s and pull p (in examples). Classes are equally
-// likely a priori; calibration on dev does the rest. Computed in float64.
+// likely a priori, but for "nothing to report" without examples, which is never read; calibration
+// on dev does the rest. Computed in float64.
 class DiscriminantAnalysis {
  public:
   // x: [n, features] float32, standardised; targets: [n, classes] float32, rows sum to 1.

@@ -149,6 +149,38 @@ TEST(DecoderJsonTest, WeightsMustBeTheOnesThatAreNamedAndFit) {
   EXPECT_THROW(LoadDecoder(folder / "nowhere", at::kCPU), Error);
 }
 
+TEST(DecoderJsonTest, AHiddenLayerIsCheckedToo) {
+  const auto folder = MakeFolder("decoder_hidden");
+  const auto options = at::TensorOptions(at::kFloat).device(at::kCPU);
+  ProbeWeights weights = {at::zeros({kWidth}, options),    at::ones({kWidth}, options),
+                          at::ones({3, kWidth}, options),  at::zeros({3}, options),
+                          at::zeros({2, kWidth}, options), at::zeros({2}, options)};
+  weights.hidden_weight = at::full({1, kWidth}, -1.0, options);
+  weights.hidden_bias = at::full({1}, 0.5, options);
+  weights.hidden_out = at::tensor({0.0f, 2.0f, 0.0f}, options).reshape({3, 1});
+  SaveTensors(folder / "weights.safetensors", weights.Named());
+  WriteDecoderJson(folder, Info(), {{"hidden", 1}});
+  // Of a row of zeros the unit is 0.5, of a row of ones 0.
+  const at::Tensor zeros = at::zeros({1, kWidth}, options);
+  EXPECT_TRUE(
+      at::equal(weights.Logits(zeros), at::tensor({0.0f, 1.0f, 0.0f}, options).unsqueeze(0)));
+  EXPECT_TRUE(at::equal(weights.Logits(zeros + 1), at::full({1, 3}, 1.0 * kWidth, options)));
+  const at::Tensor read = LoadDecoder(folder, at::kCPU)->Read(zeros.unsqueeze(0)).log_p;
+  EXPECT_TRUE(at::allclose(read, at::log_softmax(weights.Logits(zeros), 1)));
+
+  weights.hidden_out = at::zeros({2, 1}, options);
+  SaveTensors(folder / "weights.safetensors", weights.Named());
+  WriteDecoderJson(folder, Info(), {{"hidden", 1}});
+  EXPECT_NE(Complaint([&] { LoadDecoder(folder, at::kCPU); }).find("hidden.out"),
+            std::string::npos);
+  for (const json& bad : {json(-1), json("2"), json(1e9), json(70000), json(nullptr)}) {
+    WriteDecoderJson(folder, Info(), {{"hidden", bad}});
+    EXPECT_NE(Complaint([&] { LoadDecoder(folder, at::kCPU); }).find("probe.hidden"),
+              std::string::npos)
+        << bad;
+  }
+}
+
 TEST(DecoderTest, RowsAreChecked) {
   const auto decoder = LoadDecoder(MakeFolder("decoder_rows"), at::kCPU);
   const auto options = at::TensorOptions(at::kFloat).device(at::kCPU);

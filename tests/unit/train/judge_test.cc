@@ -43,6 +43,22 @@ TEST(JudgeTest, CountsByHand) {
   EXPECT_DOUBLE_EQ(judgement.chance_top1, 0.25);
 }
 
+TEST(JudgeTest, MacroF1ByHand) {
+  // Class 0: 2 hits of 3 labels and 3 guesses, 2/3. Class 1: 1 of 2 and 2, 1/2. Class 2: never
+  // guessed, 0. Class 3 is guessed once but nobody's label: it does not count.
+  const at::Tensor label = at::tensor({0, 0, 0, 1, 1, 2}, kLongs);
+  const at::Tensor guess = at::tensor({0, 0, 1, 1, 3, 0}, kLongs);
+  EXPECT_NEAR(MacroF1(label, guess, 5), (2.0 / 3 + 0.5 + 0.0) / 3, 1e-12);
+  EXPECT_DOUBLE_EQ(MacroF1(label, label, 5), 1.0);
+  EXPECT_DOUBLE_EQ(MacroF1(label.narrow(0, 0, 0), guess.narrow(0, 0, 0), 5), 0.0);
+  // The guess is the likeliest class.
+  const at::Tensor log_p = OneHot(at::tensor({0, 1, 0, 2}, kLongs), 4).add(0.1).log();
+  const at::Tensor truth = at::tensor({0, 1, 1, 2}, kLongs);
+  const Judgement judgement = Judge(ThreeWords(), log_p, truth, OneHot(truth, 4));
+  EXPECT_NEAR(judgement.macro_f1, (2.0 / 3 + 2.0 / 3 + 1) / 3, 1e-12);
+  EXPECT_EQ(judgement.ToJson().at("macro_f1"), judgement.macro_f1);
+}
+
 // Labels are drawn from the softmax of logits / 2.5, which is then the best temperature.
 TEST(CalibrationTest, FindsTheTemperatureThatMadeTheLabels) {
   RandomStream random(1, "test");

@@ -8,12 +8,15 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "decode/activation_rows.h"
 #include "decode/load.h"
 #include "decode/reader.h"
+#include "model/safetensors.h"
 #include "tests/unit/train/synthetic.h"
 #include "train/dataset.h"
 #include "train/options.h"
+#include "train/probe_trainee.h"
 #include "train/run.h"
 
 namespace extrospect {
@@ -95,6 +98,100 @@ TEST(TrainTest, TheProbeFindsTheRowsThatTell) {
   EXPECT_TRUE(readings[3].abstained);
 }
 
+const std::vector<std::string> kHiddenSettings = {"n_hooks=1",
+                                                  "lexicon=labels",
+                                                  "solver=softmax",
+                                                  "hidden.units=16",
+                                                  "softmax.batch=24",
+                                                  "softmax.steps=60",
+                                                  "softmax.dropout=0.1",
+                                                  "softmax.warmup=5",
+                                                  "softmax.patience=0",
+                                                  "softmax.anchor=0",
+                                                  "checkpoint_every=20",
+                                                  "softmax.weight_decay=0.01",
+                                                  "prior_adjustments=[0,0.5,1]",
+                                                  "softmax.learning_rate=0.01"};
+
+TEST(TrainTest, AProbeWithAHiddenLayerIsLoadedAsItWasTrained) {
+  const auto activations = WriteActivations("train_hidden.h5");
+  const auto folder = Folder("hidden");
+  const auto figures = Train(RunOf("probe", activations, folder, kHiddenSettings));
+  EXPECT_GT(figures.at("test").at("top1").get<double>(), 0.9);
+  EXPECT_GT(figures.at("test").at("macro_f1").get<double>(), 0.9);
+  EXPECT_TRUE(SafetensorsFile(folder / "weights.safetensors").Find("hidden.out").has_value());
+  const auto decoder = LoadDecoder(folder, at::kCPU);
+  const ActivationReader reader(activations);
+  LabelOptions options;
+  options.lexicon = "labels";
+  const LabelledTranscripts labelled(reader, options);
+  const RowSet set = LoadRowSet(reader, labelled, decoder->info().hooks, decoder->info().selection,
+                                "mean", at::kCPU);
+  const at::Tensor test = set.Indices("test");
+  const Scores scores = decoder->Read(set.rows.index_select(0, test));
+  const double right = (scores.log_p.argmax(1) == set.label.index_select(0, test))
+                           .to(at::kDouble)
+                           .mean()
+                           .item<double>();
+  EXPECT_DOUBLE_EQ(right, figures.at("test").at("top1").get<double>());
+}
+
+// The class is the sign of a product of two features: a linear map is lost.
+TEST(ProbeTraineeTest, AHiddenLayerSeesWhatNoLinearMapCan) {
+  const Lexicon lexicon({{"glad", "", 0.5, 0, {}}, {"sad", "", -0.5, 0, {}}});
+  RandomStream random(3, "product");
+  constexpr int64_t kRows = 400;
+  at::Tensor x = at::empty({kRows, 4}, at::TensorOptions(at::kFloat).device(at::kCPU));
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    x.data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  }
+  const at::Tensor label = (x.select(1, 0) * x.select(1, 1) > 0).to(at::kLong);
+  const at::Tensor targets = at::one_hot(label, 3).to(at::kFloat);
+  const ProbeData data = {x, targets, x, targets, label};
+  const LinearMap zero = {at::zeros({3, 4}, x.options()), at::zeros({3}, x.options())};
+  const auto fit = [&](int64_t units) {
+    Config config = TrainingConfig("probe");
+    config.Set("hidden.units=" + std::to_string(units));
+    config.Set("softmax.batch=50");
+    config.Set("softmax.anchor=0");
+    ProbeTrainee trainee(lexicon, data, zero, config);
+    LoopOptions options;
+    options.steps = 400;
+    options.adamw.learning_rate = 0.02;
+    options.folder = Folder("product" + std::to_string(units));
+    std::filesystem::create_directories(options.folder);
+    MetricsLog log(options.folder);
+    RunTraining(trainee, options, log);
+    return (trainee.Weights().Logits(x).argmax(1) == label).to(at::kDouble).mean().item<double>();
+  };
+  EXPECT_LT(fit(0), 0.65);
+  EXPECT_GT(fit(32), 0.9);
+}
+
+TEST(TrainTest, ScoresMayLeanTowardsRareClasses) {
+  const auto activations = WriteActivations("train_rare.h5", 60, /*bare=*/true);
+  // Of "sad" and "calm" few are labelled; the rest is "angry", whose rows tell something else.
+  const std::filesystem::path targets = testing::TempDir() + "/rare.jsonl";
+  std::ofstream out(targets);
+  for (int i = 0; i < 240; ++i) {
+    const char* const split = i % 5 == 3 ? "dev" : i % 5 == 4 ? "test" : "train";
+    const char* const word = i % 24 == 1 ? "calm" : i % 24 == 2 ? "sad" : "angry";
+    out << R"({"id": "t)" << i << R"(", "emotion": ")" << word << R"(", "split": ")" << split
+        << "\"}\n";
+  }
+  out.close();
+  const auto dev = [&](const std::string& name, const std::string& adjustments) {
+    TrainingRun run =
+        RunOf("probe", activations, Folder(name),
+              {"hooks=[\"blocks.1.hook_resid_post\"]", "selection=content", "lexicon=labels",
+               "solver=softmax", "softmax.steps=40", "prior_adjustments=" + adjustments});
+    run.targets = targets;
+    return Train(run).at("dev");
+  };
+  const auto plain = dev("rare_plain", "[0]"), leaning = dev("rare_leaning", "[0,0.5,1,1.5]");
+  EXPECT_GT(leaning.at("macro_f1").get<double>(), plain.at("macro_f1").get<double>());
+}
+
 TEST(TrainTest, SmallWritesTheWordThatItReads) {
   const auto activations = WriteActivations("train_small.h5", 40);
   const auto folder = Folder("small");
@@ -124,16 +221,18 @@ TEST(TrainTest, SmallWritesTheWordThatItReads) {
 
 TEST(TrainTest, TheSameSeedGivesTheSameBytes) {
   const auto activations = WriteActivations("train_same.h5", 15);
-  for (const std::string kind : {"probe", "small"}) {
+  for (const std::string name : {"probe", "hidden", "small"}) {
+    const std::string kind = name == "small" ? "small" : "probe";
     std::vector<std::string> set = {"n_hooks=1", "lexicon=labels"};
+    if (name == "hidden") set = kHiddenSettings;
     if (kind == "small") set = kSmallSettings;
     if (kind == "small") set.push_back("steps=25");
     // The folder's name is not part of the decoder.
-    const auto a = Folder("same_a_" + kind), b = Folder("same_b_" + kind);
+    const auto a = Folder("same_a_" + name), b = Folder("same_b_" + name);
     Train(RunOf(kind, activations, a, set));
     Train(RunOf(kind, activations, b, set));
     for (const char* const file : {"decoder.json", "weights.safetensors", "metrics.jsonl"}) {
-      EXPECT_EQ(Bytes(a / file), Bytes(b / file)) << kind << " " << file;
+      EXPECT_EQ(Bytes(a / file), Bytes(b / file)) << name << " " << file;
     }
   }
 }
