@@ -5,9 +5,13 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <optional>
+#include <sstream>
+#include <string>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/ranks.h"
 #include "base/version.h"
 #include "decode/command.h"
 #include "eval/command.h"
@@ -19,22 +23,49 @@ namespace {
 
 using extrospect::ExitCode;
 
-int Run(int argc, char** argv) {
+// Waits for what rank 0 has to say, says `message` where it did not, and ends all ranks.
+int Fail(extrospect::RanksSession& session, const std::string& message, ExitCode code) {
+  const extrospect::Ranks& ranks = session.ranks();
+  session.GiveWay();
+  if (ranks.first()) {
+    std::fputs(message.c_str(), stderr);
+  } else {
+    std::fprintf(stderr, "rank %d of %d: %s", ranks.rank(), ranks.size(), message.c_str());
+  }
+  session.Abort(static_cast<int>(code));
+  return static_cast<int>(code);
+}
+
+// For commands that one process does.
+void RefuseRanks(CLI::App& app, const char* name, const extrospect::Ranks& ranks) {
+  if (!ranks.several()) return;
+  app.get_subcommand(name)->preparse_callback([name, ranks](size_t) {
+    throw extrospect::UsageError(std::string(name) + " is not shared between processes")
+        .Found(std::to_string(ranks.size()) + " ranks")
+        .Hint("run it without mpirun or srun");
+  });
+}
+
+int Run(int argc, char** argv, extrospect::RanksSession& session) {
+  const extrospect::Ranks& ranks = session.ranks();
   CLI::App app("Reads what a language model feels from its activations instead of asking it.",
                "extrospect");
   app.set_version_flag("--version", extrospect::kProgramVersion);
   app.require_subcommand(1);
   extrospect::AddModelCommand(app);
-  extrospect::AddExtractCommand(app);
-  extrospect::AddTrainCommand(app);
+  extrospect::AddExtractCommand(app, ranks);
+  extrospect::AddTrainCommand(app, ranks);
   extrospect::AddDecodeCommand(app);
   extrospect::AddEvalCommand(app);
+  for (const char* const command : {"model", "decode", "eval"}) RefuseRanks(app, command, ranks);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? static_cast<int>(ExitCode::kDone)
-                                : static_cast<int>(ExitCode::kUsage);
+    std::ostringstream out, err;
+    if (app.exit(error, out, err) != 0) return Fail(session, err.str(), ExitCode::kUsage);
+    if (ranks.first()) std::fputs(out.str().c_str(), stdout);
   }
+  session.Finish();
   return static_cast<int>(ExitCode::kDone);
 }
 
@@ -52,15 +83,21 @@ void KeepFreedMemory() {
 int main(int argc, char** argv) {
   KeepFreedMemory();
   extrospect::InstallInterruptHandler();
+  std::optional<extrospect::RanksSession> session;
+  const auto fail = [&](const std::string& message, ExitCode code) {
+    const std::string text = "error: " + message + "\n";
+    if (session) return Fail(*session, text, code);
+    std::fputs(text.c_str(), stderr);
+    return static_cast<int>(code);
+  };
   try {
-    return Run(argc, argv);
+    session.emplace();
+    return Run(argc, argv, *session);
   } catch (const extrospect::Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return static_cast<int>(error.code());
+    return fail(error.what(), error.code());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "error: out of memory\n  hint: a smaller --batch-tokens needs less\n");
+    return fail("out of memory\n  hint: a smaller --batch-tokens needs less", ExitCode::kFailed);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    return fail(error.what(), ExitCode::kFailed);
   }
-  return static_cast<int>(ExitCode::kFailed);
 }

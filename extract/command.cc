@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "extract/extract.h"
 #include "extract/file_sink.h"
+#include "extract/to_file.h"
 #include "model/hooks.h"
 
 namespace extrospect {
@@ -51,7 +52,7 @@ std::string ConfigOf(const ExtractFlags& flags, const std::vector<int64_t>& bloc
   return config.dump();
 }
 
-void Extract(const ExtractFlags& flags) {
+void Extract(const ExtractFlags& flags, const Ranks& ranks) {
   if (flags.threads > 0) at::set_num_threads(flags.threads);
   const std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts, flags.limit);
   const LanguageModel model =
@@ -67,7 +68,7 @@ void Extract(const ExtractFlags& flags) {
                              : flags.truncate == "right" ? Truncate::kRight
                                                          : Truncate::kNone;
   options.batch_tokens = flags.batch_tokens;
-  const ExtractPlan plan = PlanExtraction(model, transcripts, options);
+  ExtractPlan plan = PlanExtraction(model, transcripts, options);
 
   const ActivationOrigin origin =
       OriginOf(model, flags.dtype, ConfigOf(flags, options.blocks, options.selections));
@@ -75,20 +76,22 @@ void Extract(const ExtractFlags& flags) {
   for (const int64_t block : options.blocks) hooks.push_back(HookName(block));
 
   const StoreType store = ParseStore(flags.store);
-  ActivationLayout layout = plan.layout;
-  if (options.selections.size() > 1) layout.selection = plan.selection;
-  ActivationWriter writer(flags.output, origin, layout, hooks, store, flags.resume);
+  if (options.selections.size() > 1) plan.layout.selection = plan.selection;
+  const ExtractTarget target = {.path = flags.output,
+                                .origin = origin,
+                                .hooks = hooks,
+                                .store = store,
+                                .resume = flags.resume,
+                                .progress = flags.quiet || !ranks.first() ? nullptr : stderr};
+  const ExtractTime time = ranks.several() ? ExtractOverRanks(model, plan, options, target, ranks)
+                                           : ExtractToFile(model, plan, options, target);
+  if (!ranks.first()) return;
+  const ActivationLayout& layout = plan.layout;
   int64_t tokens = 0;
   for (const auto& transcript : layout.transcripts) tokens += transcript.n_tokens;
-  std::string speed = "already complete";
-  if (!writer.complete()) {
-    FileSink sink(writer, store);
-    Progress progress("extract", "tokens", tokens, flags.quiet ? nullptr : stderr);
-    RunExtraction(model, plan, options, std::vector<uint8_t>(writer.done()), sink,
-                  [&](int64_t n) { progress.Add(n); });
-    writer.Finish();
-    speed = ClockTime(progress.seconds()) + " min, " + ShortNumber(progress.rate()) + " tokens/s";
-  }
+  const std::string speed =
+      time.seconds == 0 ? "already complete"
+                        : ClockTime(time.seconds) + " min, " + ShortNumber(time.rate) + " tokens/s";
   std::printf("%s: %zu transcripts, %lld tokens, %llu rows x %zu hooks x %lld (%s)\n",
               flags.output.c_str(), layout.transcripts.size(), static_cast<long long>(tokens),
               static_cast<unsigned long long>(layout.n_rows()), hooks.size(),
@@ -97,7 +100,7 @@ void Extract(const ExtractFlags& flags) {
 
 }  // namespace
 
-void AddExtractCommand(CLI::App& app) {
+void AddExtractCommand(CLI::App& app, const Ranks& ranks) {
   auto flags = std::make_shared<ExtractFlags>();
   CLI::App* const command =
       app.add_subcommand("extract", "Run transcripts through a model and keep its activations");
@@ -141,7 +144,7 @@ void AddExtractCommand(CLI::App& app) {
   command->add_option("--seed", flags->seed, "Seed of random choices")->capture_default_str();
   command->add_flag("--resume", flags->resume, "Continue an interrupted run");
   command->add_flag("--quiet", flags->quiet, "No progress on stderr");
-  command->callback([flags] { Extract(*flags); });
+  command->callback([flags, ranks] { Extract(*flags, ranks); });
 }
 
 }  // namespace extrospect

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -274,7 +275,21 @@ ExtractPlan PlanExtraction(const LanguageModel& model, const std::vector<Transcr
     throw Error("no transcript has a token that the selection names")
         .At("--tokens " + options.selections.front().name());
   }
-  plan.batches = PlanBatches(lengths, options.batch_tokens);
+  plan.parts = PlanParts(lengths, options.batch_tokens);
+  for (size_t i = 0; i < plan.parts.size(); ++i) {
+    const size_t begin = plan.parts[i];
+    const size_t end = i + 1 < plan.parts.size() ? plan.parts[i + 1] : lengths.size();
+    auto batches =
+        PlanBatches(std::span(lengths).subspan(begin, end - begin), options.batch_tokens);
+    for (std::vector<uint32_t>& batch : batches) {
+      for (uint32_t& index : batch) index += static_cast<uint32_t>(begin);
+      plan.batches.push_back(std::move(batch));
+    }
+  }
+  // Memory runs out early or never.
+  std::stable_sort(plan.batches.begin(), plan.batches.end(), [&](const auto& a, const auto& b) {
+    return lengths[a.front()] > lengths[b.front()];
+  });
   return plan;
 }
 

@@ -44,7 +44,10 @@ struct ExtractPlan {
   std::vector<uint8_t> selection;  // of every row of the layout
   std::vector<int32_t> prefix;     // computed once
   std::vector<uint8_t> has_prefix;
-  std::vector<std::vector<uint32_t>> batches;
+  // The first transcript of every part, ascending from 0. Batches never reach from one part into
+  // another, so that parts can be computed anywhere, in any order, to the same bytes.
+  std::vector<uint32_t> parts;
+  std::vector<std::vector<uint32_t>> batches;  // those with the longest transcripts first
   ActivationLayout layout;
 };
 

@@ -38,8 +38,14 @@ void FileSink::Write(size_t hook, uint64_t first_row, const at::Tensor& rows) {
     }
   }
   const auto size = static_cast<size_t>(stored.numel()) * stored.element_size();
-  writer_.Write(hook, first_row,
+  writer_.Write(hook, first_row - first_row_,
                 {static_cast<const std::byte*>(stored.contiguous().const_data_ptr()), size});
+}
+
+void FileSink::Done(const std::vector<uint32_t>& transcripts) {
+  std::vector<uint32_t> here = transcripts;
+  for (uint32_t& transcript : here) transcript -= first_transcript_;
+  writer_.MarkDone(here);
 }
 
 }  // namespace extrospect

@@ -11,6 +11,9 @@ namespace {
 
 // Below this many tokens a shared prefix saves less than its bookkeeping costs.
 constexpr size_t kMinPrefix = 8;
+// Batches in one part: few enough for parts to be shared out evenly, and many enough for like to
+// find like in them.
+constexpr int64_t kPartBatches = 8;
 
 // The tokens that overlap bytes [begin, end) of the text.
 MessageSpan TokensOf(const Tokenizer::Encoding& encoding, std::string role, size_t begin,
@@ -135,6 +138,23 @@ std::vector<std::vector<uint32_t>> PlanBatches(std::span<const uint32_t> lengths
     room -= lengths[index];
   }
   return batches;
+}
+
+std::vector<uint32_t> PlanParts(std::span<const uint32_t> lengths, int64_t batch_tokens) {
+  int64_t total = 0;
+  for (const uint32_t length : lengths) total += length;
+  const int64_t capacity = kPartBatches * batch_tokens;
+  const int64_t n_parts = std::max<int64_t>(1, (total + capacity - 1) / capacity);
+  std::vector<uint32_t> parts;
+  int64_t before = 0, part = -1;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    // Part k begins at k / n_parts of all tokens; a long sequence may leave parts out.
+    const int64_t here = before * n_parts / std::max<int64_t>(total, 1);
+    if (here > part) parts.push_back(static_cast<uint32_t>(i));
+    part = here;
+    before += lengths[i];
+  }
+  return parts;
 }
 
 }  // namespace extrospect

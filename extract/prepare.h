@@ -41,4 +41,8 @@ std::vector<int32_t> SharedPrefix(std::span<const PreparedTranscript> transcript
 std::vector<std::vector<uint32_t>> PlanBatches(std::span<const uint32_t> lengths,
                                                int64_t batch_tokens);
 
+// Cuts sequences, in their order, into parts of about equal length, each of several batches.
+// Returns the first index of each part. The same lengths give the same parts.
+std::vector<uint32_t> PlanParts(std::span<const uint32_t> lengths, int64_t batch_tokens);
+
 }  // namespace extrospect

@@ -1,13 +1,19 @@
 // activations.h5: residual-stream rows of many transcripts, one dataset a hook.
 //
-//   /            attributes: format="extrospect.activations", format_version=1, complete (0 or 1),
-//   … /activations/<hook>        [rows, d_model]  float32, bfloat16 or float16 /rows/transcript
-//   uint32, index into /transcripts /rows/position             uint32, token position (the last
-//   token's, of a pooled span) /rows/first_position       uint32, of pooled spans only
-//   /rows/token_id             int32
-//   /rows/selection            uint8, index into the config's "tokens", where those are several
-//   /transcripts/id, json      UTF-8;  /transcripts/first_row, n_rows, n_tokens
-//   /transcripts/done          uint8, while complete=0: whose rows are written
+//   /                        attributes: format="extrospect.activations", format_version=1,
+//                            complete (0 or 1), and the fields of ActivationOrigin
+//   /activations/<hook>      [rows, d_model]  float32, bfloat16 or float16
+//   /rows/transcript         uint32, index into /transcripts
+//   /rows/position           uint32, token position (the last token's, of a pooled span)
+//   /rows/first_position     uint32, of pooled spans only
+//   /rows/token_id           int32
+//   /rows/selection          uint8, index into the config's "tokens", where those are several
+//   /transcripts/id, json    UTF-8
+//   /transcripts/first_row   uint64
+//   /transcripts/n_rows, n_tokens   uint32
+//   /transcripts/done        uint8, while complete=0: whose rows are written
+//
+// Rows may lie in other files (activation_shards.h).
 #pragma once
 
 #include <cstddef>
@@ -90,7 +96,8 @@ class ActivationWriter {
 // thread-safe.
 class ActivationReader {
  public:
-  // Throws Error if the file is not an activation file, is damaged, or is incomplete.
+  // Throws Error if the file is not an activation file, is damaged or incomplete, or if one of its
+  // shards is, or is missing.
   explicit ActivationReader(const std::filesystem::path& path);
   ~ActivationReader();
   ActivationReader(ActivationReader&&) noexcept;

@@ -5,6 +5,7 @@
 #include "model/hooks.h"
 #include "records/activations.h"
 #include "records/hdf5.h"
+#include "records/shard_check.h"
 
 namespace extrospect {
 namespace {
@@ -110,11 +111,12 @@ struct ActivationReader::Impl {
   ActivationOrigin origin;
   ActivationLayout layout;
   std::vector<std::string> hooks;
+  std::vector<ActivationShard> shards;  // empty where the file holds its rows itself
 
-  void ReadHookNames();
+  void ReadHooks();
 };
 
-void ActivationReader::Impl::ReadHookNames() {
+void ActivationReader::Impl::ReadHooks() {
   const hdf5::Handle group(H5Gopen2(file, "/activations", H5P_DEFAULT), "open /activations",
                            path.string());
   H5G_info_t info;
@@ -133,8 +135,13 @@ void ActivationReader::Impl::ReadHookNames() {
       throw Damaged(path.string(), name + " has shape [" + std::to_string(shape[0]) + ", " +
                                        std::to_string(shape[1]) + "]");
     }
+    std::vector<ActivationShard> found =
+        ShardsOf(dataset, "/activations/" + name, path, layout.n_rows(), shape[1]);
+    if (hooks.empty()) shards = found;
+    if (found != shards) throw Damaged(path.string(), name + " lies in shards of its own");
     hooks.push_back(std::move(name));
   }
+  for (const ActivationShard& shard : shards) CheckShard(path, shard, origin, layout, hooks);
   std::sort(hooks.begin(), hooks.end(), [](const std::string& a, const std::string& b) {
     return ParseHookName(a) < ParseHookName(b);
   });
@@ -189,7 +196,7 @@ ActivationReader::ActivationReader(const std::filesystem::path& path)
   }
   ReadRows(file, name, impl_->layout);
   ReadTranscriptTable(file, name, impl_->layout);
-  impl_->ReadHookNames();
+  impl_->ReadHooks();
 }
 
 ActivationReader::~ActivationReader() = default;

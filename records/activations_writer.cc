@@ -1,11 +1,9 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "records/activations.h"
+#include "records/activations_layout.h"
 #include "records/hdf5.h"
 
 namespace extrospect {
@@ -13,50 +11,6 @@ namespace {
 
 // Rows of one chunk: about this many bytes.
 constexpr uint64_t kChunkBytes = 1 << 20;
-constexpr int64_t kFormatVersion = 1;
-
-hdf5::Handle StoredType(StoreType type) {
-  switch (type) {
-    case StoreType::kBFloat16:
-      return hdf5::BFloat16Type();
-    case StoreType::kFloat16:
-      return hdf5::Float16Type();
-    default:
-      return hdf5::Handle(H5Tcopy(H5T_IEEE_F32LE), "make a type", "HDF5");
-  }
-}
-
-// Laid out at once: space for every chunk is taken when the dataset is created, no fill values.
-hdf5::Handle CreateDataset(hid_t file, const std::string& name, hid_t type,
-                           const std::vector<hsize_t>& sizes, hsize_t chunk_rows) {
-  std::vector<hsize_t> limits = sizes, chunk = sizes;
-  limits[0] = H5S_UNLIMITED;
-  chunk[0] = std::max<hsize_t>(1, std::min(chunk_rows, std::max<hsize_t>(sizes[0], 1)));
-  const int rank = static_cast<int>(sizes.size());
-  const hdf5::Handle space(H5Screate_simple(rank, sizes.data(), limits.data()), "make a dataspace",
-                           name);
-  const hdf5::Handle create(H5Pcreate(H5P_DATASET_CREATE), "make a property list", name);
-  H5Pset_chunk(create, rank, chunk.data());
-  H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY);
-  if (H5Tget_class(type) != H5T_STRING) H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
-  const hdf5::Handle link(H5Pcreate(H5P_LINK_CREATE), "make a property list", name);
-  H5Pset_create_intermediate_group(link, 1);
-  return hdf5::Handle(H5Dcreate2(file, name.c_str(), type, space, link, create, H5P_DEFAULT),
-                      "create dataset", name);
-}
-
-template <typename T>
-void WriteColumn(hid_t file, const std::string& name, hid_t type, const std::vector<T>& values) {
-  const hdf5::Handle dataset = CreateDataset(file, name, type, {values.size()}, 1 << 16);
-  if (values.empty()) return;
-  hdf5::Check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
-              "write dataset", name);
-}
-
-void WriteStrings(hid_t file, const std::string& name, const std::vector<const char*>& values) {
-  const hdf5::Handle type = hdf5::StringType();
-  WriteColumn(file, name, type, values);
-}
 
 }  // namespace
 
@@ -72,65 +26,26 @@ struct ActivationWriter::Impl {
               const std::vector<std::string>& hooks);
   void Open(const ActivationOrigin& origin, const ActivationLayout& layout,
             const std::vector<std::string>& hooks);
-  // All that was written so far is on disk afterwards.
-  void Sync() {
-    hdf5::Check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write activations", path);
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return;
-    ::fdatasync(fd);
-    ::close(fd);
-  }
 };
 
 void ActivationWriter::Impl::Create(const ActivationOrigin& origin, const ActivationLayout& layout,
                                     const std::vector<std::string>& hooks) {
   file = hdf5::Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
                       "create activation file", path);
-  hdf5::WriteAttribute(file, "format", "extrospect.activations");
-  hdf5::WriteAttribute(file, "format_version", kFormatVersion);
   hdf5::WriteAttribute(file, "complete", 0);
-  hdf5::WriteAttribute(file, "model_name", origin.model_name);
-  hdf5::WriteAttribute(file, "model_sha256", origin.model_sha256);
-  hdf5::WriteAttribute(file, "architecture", origin.architecture);
-  hdf5::WriteAttribute(file, "n_layers", origin.n_layers);
-  hdf5::WriteAttribute(file, "d_model", origin.d_model);
-  hdf5::WriteAttribute(file, "tokenizer_sha256", origin.tokenizer_sha256);
-  hdf5::WriteAttribute(file, "chat_template_sha256", origin.chat_template_sha256);
-  hdf5::WriteAttribute(file, "compute_dtype", origin.compute_dtype);
-  hdf5::WriteAttribute(file, "layer_convention", origin.layer_convention);
-  hdf5::WriteAttribute(file, "config", origin.config);
-  hdf5::WriteAttribute(file, "created_by", origin.created_by);
-
-  WriteColumn(file, "/rows/transcript", H5T_NATIVE_UINT32, layout.transcript);
-  WriteColumn(file, "/rows/position", H5T_NATIVE_UINT32, layout.position);
-  if (!layout.first_position.empty()) {
-    WriteColumn(file, "/rows/first_position", H5T_NATIVE_UINT32, layout.first_position);
+  hdf5::WriteOrigin(file, origin);
+  hdf5::WriteLayout(file, layout);
+  const hdf5::Handle done_flags = hdf5::CreateDataset(file, "/transcripts/done", H5T_NATIVE_UINT8,
+                                                      {layout.transcripts.size()}, 1 << 16);
+  const std::vector<uint8_t> zeros(layout.transcripts.size(), 0);
+  if (!zeros.empty()) {
+    hdf5::Check(H5Dwrite(done_flags, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros.data()),
+                "write dataset done", path);
   }
-  WriteColumn(file, "/rows/token_id", H5T_NATIVE_INT32, layout.token_id);
-  if (!layout.selection.empty()) {
-    WriteColumn(file, "/rows/selection", H5T_NATIVE_UINT8, layout.selection);
-  }
-  std::vector<const char*> ids, lines;
-  std::vector<uint64_t> first_rows;
-  std::vector<uint32_t> n_rows, n_tokens;
-  for (const auto& transcript : layout.transcripts) {
-    ids.push_back(transcript.id.c_str());
-    lines.push_back(transcript.json.c_str());
-    first_rows.push_back(transcript.first_row);
-    n_rows.push_back(transcript.n_rows);
-    n_tokens.push_back(transcript.n_tokens);
-  }
-  WriteStrings(file, "/transcripts/id", ids);
-  WriteStrings(file, "/transcripts/json", lines);
-  WriteColumn(file, "/transcripts/first_row", H5T_NATIVE_UINT64, first_rows);
-  WriteColumn(file, "/transcripts/n_rows", H5T_NATIVE_UINT32, n_rows);
-  WriteColumn(file, "/transcripts/n_tokens", H5T_NATIVE_UINT32, n_tokens);
-  WriteColumn(file, "/transcripts/done", H5T_NATIVE_UINT8,
-              std::vector<uint8_t>(layout.transcripts.size(), 0));
   const auto d_model = static_cast<hsize_t>(origin.d_model);
   const hsize_t chunk_rows = std::max<hsize_t>(1, kChunkBytes / row_bytes);
   for (const std::string& hook : hooks) {
-    CreateDataset(file, "/activations/" + hook, type, {layout.n_rows(), d_model}, chunk_rows);
+    hdf5::CreateDataset(file, "/activations/" + hook, type, {layout.n_rows(), d_model}, chunk_rows);
   }
 }
 
@@ -144,7 +59,9 @@ void ActivationWriter::Impl::Open(const ActivationOrigin& origin, const Activati
         .At(path)
         .Expected(expected)
         .Found(found)
-        .Hint("run with the same flags as before, or without --resume to start over");
+        .Hint(
+            "run with the same flags (and as many ranks) as before, or without --resume to start "
+            "over");
   };
   for (const auto& [name, value] :
        {std::pair<const char*, const std::string*>{"model_sha256", &origin.model_sha256},
@@ -173,7 +90,7 @@ ActivationWriter::ActivationWriter(const std::filesystem::path& path,
     : impl_(std::make_unique<Impl>()) {
   hdf5::SilenceErrors();
   impl_->path = path.string();
-  impl_->type = StoredType(store);
+  impl_->type = hdf5::StoredType(store);
   impl_->row_bytes = origin.d_model * BytesOf(store);
   if (resume && std::filesystem::exists(path)) {
     impl_->Open(origin, layout, hooks);
@@ -182,7 +99,7 @@ ActivationWriter::ActivationWriter(const std::filesystem::path& path,
     // Under another name until it is laid out, so that a kill meanwhile leaves nothing half-made.
     const std::string final_path = std::exchange(impl_->path, path.string() + ".partial");
     impl_->Create(origin, layout, hooks);
-    impl_->Sync();
+    hdf5::Sync(impl_->file, impl_->path);
     impl_->file = hdf5::Handle();
     std::filesystem::rename(impl_->path, final_path);
     impl_->path = final_path;
@@ -239,11 +156,11 @@ void ActivationWriter::Finish() {
         .At(impl_->path);
   }
   impl_->done = hdf5::Handle();
-  impl_->Sync();
+  hdf5::Sync(impl_->file, impl_->path);
   hdf5::Check(H5Ldelete(impl_->file, "/transcripts/done", H5P_DEFAULT), "finish activation file",
               impl_->path);
   hdf5::WriteAttribute(impl_->file, "complete", 1);
-  impl_->Sync();
+  hdf5::Sync(impl_->file, impl_->path);
   complete_ = true;
 }
 

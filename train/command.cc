@@ -45,14 +45,14 @@ void PrintFigures(const nlohmann::ordered_json& figures) {
   }
 }
 
-void RunTrain(const TrainFlags& flags) {
+void RunTrain(const TrainFlags& flags, const Ranks& ranks) {
   Config config = TrainingConfig(flags.kind);
   if (!flags.config.empty()) config.MergeFile(flags.config);
   for (const std::string& assignment : flags.set) config.Set(assignment);
   if (flags.seed_option->count() > 0) config.Set("seed=" + std::to_string(flags.seed));
   if (flags.limit_option->count() > 0) config.Set("limit=" + std::to_string(flags.limit));
   if (flags.dump_config) {
-    std::fputs(config.Dump().c_str(), stdout);
+    if (ranks.first()) std::fputs(config.Dump().c_str(), stdout);
     return;
   }
   if (flags.activations.empty() || flags.output.empty()) {
@@ -68,13 +68,15 @@ void RunTrain(const TrainFlags& flags) {
                            .device = ParseDevices(flags.device).front(),
                            .devices = ParseDevices(flags.device),
                            .resume = flags.resume,
-                           .progress = flags.quiet ? nullptr : stderr};
-  PrintFigures(Train(run));
+                           .progress = flags.quiet || !ranks.first() ? nullptr : stderr,
+                           .ranks = ranks};
+  const nlohmann::ordered_json figures = Train(run);
+  if (ranks.first()) PrintFigures(figures);
 }
 
 }  // namespace
 
-void AddTrainCommand(CLI::App& app) {
+void AddTrainCommand(CLI::App& app, const Ranks& ranks) {
   auto flags = std::make_shared<TrainFlags>();
   CLI::App* const command =
       app.add_subcommand("train", "Train a decoder on an activation file and its labels");
@@ -99,7 +101,7 @@ void AddTrainCommand(CLI::App& app) {
       command->add_option("--limit", flags->limit, "Only the first N transcripts");
   flags->seed_option = command->add_option("--seed", flags->seed, "Seed of random choices");
   command->add_flag("--quiet", flags->quiet, "No progress on stderr");
-  command->callback([flags] { RunTrain(*flags); });
+  command->callback([flags, ranks] { RunTrain(*flags, ranks); });
 }
 
 }  // namespace extrospect

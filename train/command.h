@@ -1,6 +1,8 @@
 // `extrospect train`.
 #pragma once
 
+#include "base/ranks.h"
+
 namespace CLI {
 class App;
 }
@@ -8,6 +10,6 @@ class App;
 namespace extrospect {
 
 // Adds the subcommand to the program; its callback runs it and throws Error.
-void AddTrainCommand(CLI::App& app);
+void AddTrainCommand(CLI::App& app, const Ranks& ranks);
 
 }  // namespace extrospect

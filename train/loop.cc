@@ -7,11 +7,13 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <span>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "model/weight_file.h"
+#include "train/shared_step.h"
 
 namespace extrospect {
 namespace {
@@ -40,8 +42,10 @@ std::map<std::string, at::Tensor> Copy(const std::vector<Parameter>& parameters)
   return copies;
 }
 
+// The checkpoint and the metrics up to it; rank 0 writes for all.
 void Save(const LoopOptions& options, const LoopState& state, const AdamW& optimiser,
           const MetricsLog& log) {
+  if (!options.ranks.first()) return;
   std::map<std::string, at::Tensor> tensors;
   for (const Parameter& parameter : optimiser.parameters()) {
     tensors["parameter." + parameter.name] = parameter.value;
@@ -55,6 +59,7 @@ void Save(const LoopOptions& options, const LoopState& state, const AdamW& optim
       {"loss_count", state.loss_count},       {"adamw_steps", optimiser.steps()},
       {"adamw_skipped", optimiser.skipped()}, {"metrics", log.objects()}};
   SaveTensors(options.folder / kCheckpointName, tensors, {{"state", numbers.dump()}});
+  log.Flush();
 }
 
 void Load(const LoopOptions& options, LoopState& state, AdamW& optimiser, MetricsLog& log) {
@@ -98,29 +103,28 @@ void Load(const LoopOptions& options, LoopState& state, AdamW& optimiser, Metric
                     numbers.value("adamw_skipped", int64_t{0}));
 }
 
-// Leaves the mean of the parts' gradients in the parameters and returns the mean of their losses.
-double Differentiate(Trainee& trainee, int64_t step, const AdamW& optimiser) {
-  const int64_t parts = trainee.Parts();
-  double sum = 0;
-  for (int64_t part = 0; part < parts; ++part) {
-    const at::Tensor loss = trainee.Loss(step, part);
-    loss.backward();
-    sum += loss.item<double>();
+// Throws unless all ranks are where rank 0 is.
+void AgreeOnStart(const LoopOptions& options, const LoopState& state) {
+  if (!options.ranks.several()) return;
+  double step = static_cast<double>(state.step);
+  options.ranks.Broadcast(std::span(&step, 1));
+  if (static_cast<int64_t>(step) != state.step) {
+    throw Error("the ranks do not see the same checkpoint")
+        .At((options.folder / kCheckpointName).string())
+        .Expected("step " + std::to_string(static_cast<int64_t>(step)) + ", as on rank 0")
+        .Found("step " + std::to_string(state.step))
+        .Hint("all ranks need the same folder, on a file system that they share");
   }
-  if (parts > 1) {
-    const at::NoGradGuard no_grad;
-    for (const Parameter& parameter : optimiser.parameters()) {
-      at::Tensor gradient = parameter.value.grad();
-      if (gradient.defined()) gradient.div_(static_cast<double>(parts));
-    }
-  }
-  return sum / static_cast<double>(parts);
+  // Rank 0 must not replace the checkpoint before all have read it.
+  options.ranks.Barrier();
 }
 
 // Evaluates, logs, and keeps the parameters if they are the best so far.
 void EvaluateNow(Trainee& trainee, const LoopOptions& options, const AdamW& optimiser,
                  LoopState& state, MetricsLog& log) {
   Trainee::Evaluation evaluation = trainee.Evaluate();
+  // Rank 0 decides, so that rounding that differs between machines never parts the ranks.
+  options.ranks.Broadcast(std::span(&evaluation.score, 1));
   // Not a number is as bad as it gets, and JSON could not hold it.
   if (!std::isfinite(evaluation.score)) evaluation.score = -std::numeric_limits<double>::max();
   ordered_json line = {{"event", options.name}, {"step", state.step}};
@@ -151,7 +155,10 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
   const std::filesystem::path path = options.folder / kCheckpointName;
   if (options.resume && std::filesystem::exists(path)) {
     Load(options, state, optimiser, log);
-  } else {
+  }
+  AgreeOnStart(options, state);
+  BroadcastParameters(optimiser.parameters(), options.ranks);
+  if (state.best.empty()) {
     EvaluateNow(trainee, options, optimiser, state, log);
   }
   Progress progress(options.name, "steps", options.steps - state.step, options.progress);
@@ -161,10 +168,10 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
       stopped_early = true;
       break;
     }
-    const double loss = Differentiate(trainee, state.step, optimiser);
+    const StepSum sum = ComputeStep(trainee, state.step, optimiser.parameters(), options.ranks);
     if (optimiser.Step(
             LearningRateFactor(options.schedule, state.step, options.steps, options.warmup))) {
-      state.loss_sum += loss;
+      state.loss_sum += sum.loss;
       ++state.loss_count;
     }
     ++state.step;
@@ -180,12 +187,13 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
     progress.Add(1, "best dev score " + ordered_json(state.best_score).dump().substr(0, 7));
     if (options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0) {
       Save(options, state, optimiser, log);
-      log.Flush();
     }
-    if (Interrupted()) {
+    // With several ranks only what all have heard of counts.
+    if (sum.interrupted || (!options.ranks.several() && Interrupted())) {
       Save(options, state, optimiser, log);
-      log.Flush();
-      ThrowIfInterrupted("--resume continues from the checkpoint");
+      options.ranks.Barrier();  // the first rank to fail would end the one that is writing
+      throw Error("interrupted", ExitCode::kInterrupted)
+          .Hint("--resume continues from the checkpoint");
     }
   }
   const at::NoGradGuard no_grad;

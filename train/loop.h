@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ranks.h"
 #include "train/adamw.h"
 #include "train/metrics_log.h"
 
@@ -34,7 +35,9 @@ class Trainee {
     double score = 0.0;              // higher is better
     nlohmann::ordered_json metrics;  // for the log
   };
-  // Of the parameters as they are, on dev. Must not change anything.
+  // Of the parameters as they are, on dev. Must not change anything. With several ranks it is
+  // called on all of them at the same step, so that they may share the work; what rank 0 returns
+  // counts.
   virtual Evaluation Evaluate() = 0;
 };
 
@@ -52,6 +55,7 @@ struct LoopOptions {
   bool resume = false;            // continue from the checkpoint if there is one
   std::string fingerprint;        // of configuration and data: another run's checkpoint is refused
   std::FILE* progress = nullptr;  // null: silent
+  Ranks ranks;                    // who shares the work; at most as many as a step has parts
 };
 
 struct LoopResult {
@@ -66,6 +70,9 @@ struct LoopResult {
 // (base/interrupt.h) the step is finished, a checkpoint written and an Error with
 // ExitCode::kInterrupted thrown. Throws Error if more than half of the steps' gradients were not
 // finite, and on a checkpoint that is damaged or of another run.
+//
+// With several ranks all call it with the same options (but `progress`), end alike and return the
+// same; only rank 0 writes. Their number changes nothing but the order of float32 sums.
 LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog& log);
 
 }  // namespace extrospect

@@ -424,6 +424,7 @@ LoopOptions MakeLoopOptions(const TrainingRun& run, const TrainingData& data) {
   options.resume = run.resume;
   options.fingerprint = data.fingerprint;
   options.progress = run.progress;
+  options.ranks = run.ranks;
   return options;
 }
 
@@ -475,10 +476,12 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   const Oracle uncalibrated(data.info, spec, weights, model);
   const at::Tensor dev = uncalibrated.AnswerScores(data.Rows("dev"), data.Holders("dev"));
   Calibrate(data.info, dev.to(data.Targets("dev").device()), data, config, log);
-  std::error_code ignored;
-  std::filesystem::remove(run.output / "decoder.json", ignored);
-  body = Oracle::Save(run.output, data.info, spec, weights, dropout);
-  body["best_step"] = best_step;
+  if (run.ranks.first()) {
+    std::error_code ignored;
+    std::filesystem::remove(run.output / "decoder.json", ignored);
+    body = Oracle::Save(run.output, data.info, spec, weights, dropout);
+    body["best_step"] = best_step;
+  }
   return std::make_unique<Oracle>(data.info, std::move(spec), std::move(weights), std::move(model));
 }
 

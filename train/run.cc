@@ -138,6 +138,12 @@ ordered_json Figures(const Decoder& decoder, const TrainingData& data) {
 }
 
 ordered_json Train(const TrainingRun& run) {
+  const bool in_parts = IsOracleKind(run.kind) && run.kind != "selfie";
+  if (run.ranks.several() && !in_parts) {
+    throw UsageError("training of kind " + run.kind + " is not shared between processes")
+        .Found(std::to_string(run.ranks.size()) + " ranks")
+        .Hint("run it without mpirun or srun; it is soon done");
+  }
   const ActivationReader reader(run.activations);
   LabelOptions labels;
   labels.lexicon = run.config.Text("lexicon");
@@ -187,9 +193,11 @@ ordered_json Train(const TrainingRun& run) {
   ordered_json result = {{"event", "result"}, {"hooks", info.hooks}, {"selection", info.selection}};
   for (const auto& [split, figure] : figures.items()) result[split] = figure;
   log.Add(result);
-  log.Flush();
-  WriteDecoderJson(run.output, decoder->info(), body);
-  std::filesystem::remove(run.output / "checkpoint.safetensors", failed);
+  if (run.ranks.first()) {
+    log.Flush();
+    WriteDecoderJson(run.output, decoder->info(), body);
+    std::filesystem::remove(run.output / "checkpoint.safetensors", failed);
+  }
   return figures;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/ranks.h"
 #include "decode/decoder.h"
 #include "train/dataset.h"
 #include "train/metrics_log.h"
@@ -27,6 +28,7 @@ struct TrainingRun {
   std::vector<at::Device> devices = {at::kCPU};  // of its blocks
   bool resume = false;
   std::FILE* progress = nullptr;  // null: silent
+  Ranks ranks = Ranks();          // only rank 0 may write into `output`
 };
 
 // Trains a decoder of run.kind and writes its folder, decoder.json last. Returns the figures by

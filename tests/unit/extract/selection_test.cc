@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "extract/prepare.h"
+#include "extract/to_file.h"
 
 namespace extrospect {
 namespace {
@@ -43,6 +44,40 @@ TEST(PlanBatchesTest, PutsLikeWithLikeAndKeepsTheBudget) {
   EXPECT_EQ(batches[1], std::vector<uint32_t>({2}));
   EXPECT_EQ(batches[2], std::vector<uint32_t>({3, 0}));
   EXPECT_EQ(batches[3], std::vector<uint32_t>({4}));
+}
+
+TEST(PlanPartsTest, CutsEvenlyAndInOrder) {
+  // 32 batches of 10 tokens: four parts of eight.
+  const std::vector<uint32_t> even(64, 5);
+  EXPECT_EQ(PlanParts(even, 10), std::vector<uint32_t>({0, 16, 32, 48}));
+  EXPECT_EQ(PlanParts(std::vector<uint32_t>{5, 20, 7}, 10), std::vector<uint32_t>({0}));
+  // What is longer than a part leaves the parts that it covers out.
+  EXPECT_EQ(PlanParts(std::vector<uint32_t>{5, 200, 5, 5, 100, 5}, 10),
+            std::vector<uint32_t>({0, 2, 5}));
+}
+
+TEST(ShareOutTest, RanksTakeWholePartsInOrder) {
+  ExtractPlan plan;
+  for (const uint32_t tokens : {10, 10, 10, 30, 20, 20, 20}) {
+    plan.layout.transcripts.push_back({"", "", 0, 0, tokens});
+  }
+  plan.parts = {0, 3, 4, 6};  // of 30, 30, 40 and 20 tokens
+  const auto shares = [&](int ranks) {
+    std::vector<std::pair<uint32_t, uint32_t>> all;
+    for (const Share& share : ShareOut(plan, ranks)) all.emplace_back(share.begin, share.end);
+    return all;
+  };
+  using Shares = std::vector<std::pair<uint32_t, uint32_t>>;
+  EXPECT_EQ(shares(1), Shares({{0, 7}}));
+  EXPECT_EQ(shares(2), Shares({{0, 4}, {4, 7}}));
+  // More ranks than parts: some have nothing, none has what another has.
+  uint32_t next = 0;
+  for (const auto& [begin, end] : shares(7)) {
+    if (begin == end) continue;
+    EXPECT_EQ(begin, next);
+    next = end;
+  }
+  EXPECT_EQ(next, 7u);
 }
 
 PreparedTranscript Tokens(std::vector<int32_t> tokens) { return {std::move(tokens), {}}; }
