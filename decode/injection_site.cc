@@ -34,11 +34,11 @@ Injection InjectAt(const InjectionSite& site, std::vector<int64_t> rows, at::Ten
                       vectors = std::move(vectors)](at::Tensor& residual) {
     const at::Tensor index =
         at::tensor(rows, at::TensorOptions(at::kLong).device(at::kCPU)).to(residual.device());
-    const at::Tensor before = residual.index_select(0, index).detach();
+    const at::Tensor before = residual.index_select(0, index);
     const at::Tensor v = vectors.to(residual.device(), residual.scalar_type());
     at::Tensor after = v * site.coefficient;
     if (site.rule != InjectionRule::kVerbatim) {
-      const at::Tensor norm = before.norm(2, {1}, /*keepdim=*/true);
+      const at::Tensor norm = before.detach().norm(2, {1}, /*keepdim=*/true);
       after = after * (norm / v.norm(2, {1}, /*keepdim=*/true).clamp_min(kTiny));
       if (site.rule == InjectionRule::kAdd) after = before + after;
     }

@@ -29,7 +29,7 @@ struct InjectionSite {
 };
 
 // Changes `rows` of a packed batch by `vectors`, [rows, d_model] in the order of `rows`. Gradients
-// flow into the vectors, not into the norm of what they replace.
+// flow into the vectors, and into what they are added to, but not into its norm.
 Injection InjectAt(const InjectionSite& site, std::vector<int64_t> rows, at::Tensor vectors);
 
 }  // namespace extrospect

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -27,14 +29,27 @@ constexpr int64_t kMaxRank = 1 << 16;
 const json& PlainLora() {
   static const json kPlain = {{"peft_type", "LORA"},
                               {"use_dora", false},
+                              {"use_bdlora", nullptr},
+                              {"use_qalora", false},
                               {"bias", "none"},
                               {"fan_in_fan_out", false},
                               {"modules_to_save", nullptr},
                               {"rank_pattern", json::object()},
                               {"alpha_pattern", json::object()},
-                              {"lora_bias", false}};
+                              {"alora_invocation_tokens", nullptr},
+                              {"arrow_config", nullptr},
+                              {"kasa_config", nullptr},
+                              {"layer_replication", nullptr},
+                              {"lora_bias", false},
+                              {"monteclora_config", nullptr},
+                              {"target_parameters", nullptr},
+                              {"trainable_token_indices", nullptr}};
   return kPlain;
 }
+
+// Initialisations, where they are named, that leave the base model's weights as they are. Others
+// (PiSSA, OLoRA, LoftQ, …) take from them what the adapter begins with.
+constexpr std::array kPlainInitialisations = {"gaussian", "orthogonal", "eva"};
 
 bool IsAbsent(const json& value) {
   return value.is_null() || (value.is_structured() && value.empty());
@@ -58,11 +73,21 @@ Adapter ReadConfig(const std::filesystem::path& path) {
   if (!config.is_object()) throw Error("an adapter's configuration is an object").At(path.string());
   for (const auto& [key, plain] : PlainLora().items()) {
     const auto found = config.find(key);
-    if (found == config.end() || *found == plain || (IsAbsent(*found) && IsAbsent(plain))) continue;
+    if (found == config.end() || *found == plain || found->is_null()) continue;
+    if (IsAbsent(*found) && IsAbsent(plain)) continue;
     throw Error("only plain LoRA adapters can be loaded")
         .At(path.string() + ", " + key)
         .Expected(plain.dump())
         .Found(found->dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80));
+  }
+  const auto begun = config.find("init_lora_weights");
+  if (begun != config.end() && begun->is_string() &&
+      std::find(kPlainInitialisations.begin(), kPlainInitialisations.end(),
+                begun->get_ref<const std::string&>()) == kPlainInitialisations.end()) {
+    throw Error("the adapter belongs to a base model that its initialisation changed")
+        .At(path.string() + ", init_lora_weights")
+        .Found(Quote(begun->get_ref<const std::string&>()))
+        .Hint("peft's save_pretrained converts it: path_initial_model_for_weight_conversion");
   }
   Adapter adapter;
   const double rank = Number(config, "r", path.string());
@@ -74,7 +99,15 @@ Adapter ReadConfig(const std::filesystem::path& path) {
   adapter.rank = static_cast<int64_t>(rank);
   adapter.alpha = Number(config, "lora_alpha", path.string());
   // Rank-stabilised LoRA divides by the root of the rank.
-  if (config.value("use_rslora", false)) adapter.alpha *= std::sqrt(rank);
+  const auto stabilised = config.find("use_rslora");
+  if (stabilised != config.end() && !stabilised->is_null()) {
+    if (!stabilised->is_boolean()) {
+      throw Error("a field of the adapter's configuration is wrong")
+          .At(path.string() + ", use_rslora")
+          .Expected("true or false");
+    }
+    if (stabilised->get<bool>()) adapter.alpha *= std::sqrt(rank);
+  }
   return adapter;
 }
 

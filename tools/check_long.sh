@@ -69,6 +69,14 @@ check_fixtures() {
   done
 }
 
+# Adapters that the program wrote, in the library whose format they have, and the other way round;
+# with the Python of check_fixtures.
+check_peft() {
+  say "Exchanging adapters with peft"
+  count peft-python "$CACHE/venv/bin/python" "$ROOT/tests/e2e/peft_python_test" "$ROOT/build"
+}
+
 run_sanitized_tests
 run_fuzzers
 check_fixtures
+check_peft

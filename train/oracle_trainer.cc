@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -19,6 +18,7 @@
 #include "train/linear.h"
 #include "train/loop.h"
 #include "train/oracle_init.h"
+#include "train/oracle_loss.h"
 #include "train/oracle_questions.h"
 #include "train/run.h"
 
@@ -33,17 +33,14 @@ at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
   return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
 }
 
-// A question with its answer as tokens.
-struct Exchange {
+// A question of a step, and what it is about.
+struct Question {
   int64_t row = 0;  // of the training rows
   // Of a made-up row: the training row whose deviation from its class's mean is added to the mean
   // of this row's class. −1: the row as it is.
   int64_t deviation = -1;
   at::Tensor own_row = {};  // [hooks, d_model]: of context prediction, instead of a training row
-  std::vector<int32_t> tokens;  // from the first placeholder to the end of the answer
-  int64_t n_asked = 0;          // of them the question; the rest is to be learned
-
-  int64_t n_answer() const { return static_cast<int64_t>(tokens.size()) - n_asked; }
+  Exchange exchange = {};
 };
 
 class OracleTrainee : public Trainee {
@@ -96,11 +93,8 @@ class OracleTrainee : public Trainee {
       drawn_step_ = step;
     }
     int64_t answer_tokens = 0;
-    for (const Exchange& exchange : drawn_) answer_tokens += exchange.n_answer();
-    const auto first = static_cast<size_t>(part * PartSize());
-    const size_t count = std::min(drawn_.size() - first, static_cast<size_t>(PartSize()));
-    return SumOfLosses(std::span(drawn_).subspan(first, count), step, part) *
-           (static_cast<double>(Parts()) / static_cast<double>(answer_tokens));
+    for (const Question& question : drawn_) answer_tokens += question.exchange.n_answer();
+    return SumOfLosses(part) * (static_cast<double>(Parts()) / static_cast<double>(answer_tokens));
   }
 
   Evaluation Evaluate() override {
@@ -205,18 +199,18 @@ class OracleTrainee : public Trainee {
   }
 
   // The step's questions: epochs over the rows are permutations, each with a stream of its own.
-  std::vector<Exchange> Draw(int64_t step) {
+  std::vector<Question> Draw(int64_t step) {
     RandomStream random(seed_, "oracle/questions/" + std::to_string(step));
     const int64_t n = rows_.size(0), size = config_.Integer("batch");
     const auto& split = data_.rows.split.at("train");
-    std::vector<Exchange> exchanges;
+    std::vector<Question> questions;
     for (int64_t at = step * size; at < (step + 1) * size; ++at) {
       if (at / n != epoch_ || order_.empty()) {
         epoch_ = at / n;
         order_ = RandomStream(seed_, "oracle/epoch/" + std::to_string(epoch_)).Permutation(n);
       }
       if (context_ && random.Uniform() < config_.Number("context.share")) {
-        exchanges.push_back(Tokenize(context_->Draw(/*held_out=*/false, random)));
+        questions.push_back(Tokenize(context_->Draw(/*held_out=*/false, random)));
         continue;
       }
       const int64_t row = order_[static_cast<size_t>(at % n)];
@@ -225,15 +219,15 @@ class OracleTrainee : public Trainee {
       Example labels = data_.transcripts->examples()[static_cast<size_t>(example)];
       const bool taught = Teach(step, row, random, labels);
       const QuestionAnswer qa = DrawQuestion(labels, data_.lexicon(), mix_, random);
-      exchanges.push_back(Tokenize(row, qa));
+      questions.push_back({.row = row, .exchange = Tokenize(qa)});
       // A made-up row tells what a class is like, and nothing of this transcript.
       if (data_.info.kind == "oracle" && !taught && qa.of_class_only &&
           random.Uniform() < config_.Number("resample.share")) {
         const std::vector<int64_t>& peers = by_holder_.at(labels.holder);
-        exchanges.back().deviation = peers[random.Below(peers.size())];
+        questions.back().deviation = peers[random.Below(peers.size())];
       }
     }
-    return exchanges;
+    return questions;
   }
 
   // In the first steps, ever more rarely, the right answer is what the reading that the joint
@@ -249,31 +243,18 @@ class OracleTrainee : public Trainee {
     return true;
   }
 
-  Exchange Tokenize(int64_t row, const QuestionAnswer& qa) {
+  Exchange Tokenize(const QuestionAnswer& qa) {
     const OraclePrompt prompt = MakeOraclePrompt(*model_,
                                                  {.layers = LayersText(data_.info.hooks),
                                                   .placeholder = spec_.placeholder,
                                                   .n_vectors = weights_.input.n_vectors()},
                                                  qa.question, qa.answer);
     prefix_ = prompt.prefix;
-    Exchange exchange;
-    exchange.row = row;
-    exchange.tokens = prompt.question;
-    exchange.n_asked = static_cast<int64_t>(prompt.question.size());
-    exchange.tokens.insert(exchange.tokens.end(), prompt.answer.begin(), prompt.answer.end());
-    const auto eos = model_->tokenizer->eos_id();
-    if (eos) {
-      exchange.tokens.push_back(*eos);
-    } else if (!model_->stop_tokens.empty()) {
-      exchange.tokens.push_back(model_->stop_tokens.front());
-    }
-    return exchange;
+    return MakeExchange(*model_, prompt);
   }
 
-  Exchange Tokenize(const ContextExample& example) {
-    Exchange exchange = Tokenize(0, example.question);
-    exchange.own_row = example.row;
-    return exchange;
+  Question Tokenize(const ContextExample& example) {
+    return {.own_row = example.row, .exchange = Tokenize(example.question)};
   }
 
   // Loss in nats per token of held-out context questions, and the same where each is asked about
@@ -281,35 +262,35 @@ class OracleTrainee : public Trainee {
   ordered_json ContextFigures() {
     const at::NoGradGuard no_grad;
     int64_t answer_tokens = 0;
-    for (const Exchange& exchange : held_out_) answer_tokens += exchange.n_answer();
+    for (const Question& question : held_out_) answer_tokens += question.exchange.n_answer();
     const auto loss = [&] {
       return AnswerLoss(held_out_, Inputs(held_out_), {}).item<double>() /
              static_cast<double>(answer_tokens);
     };
     const double real = loss();
     std::vector<at::Tensor> rows;
-    for (const Exchange& exchange : held_out_) rows.push_back(exchange.own_row);
+    for (const Question& question : held_out_) rows.push_back(question.own_row);
     for (size_t i = 0; i < rows.size(); ++i) held_out_[i].own_row = rows[(i + 1) % rows.size()];
     const double shuffled = loss();
     for (size_t i = 0; i < rows.size(); ++i) held_out_[i].own_row = rows[i];
     return {{"loss", real}, {"loss_shuffled", shuffled}};
   }
 
-  // [exchanges, hooks, d_model]
-  at::Tensor Inputs(std::span<const Exchange> exchanges) const {
+  // What questions are about, [questions, hooks, d_model].
+  at::Tensor Inputs(const std::vector<Question>& questions) const {
     std::vector<int64_t> rows, deviations, made_up;
-    for (const Exchange& exchange : exchanges) {
-      if (exchange.deviation >= 0) {
+    for (const Question& question : questions) {
+      if (question.deviation >= 0) {
         made_up.push_back(static_cast<int64_t>(rows.size()));
-        deviations.push_back(exchange.deviation);
+        deviations.push_back(question.deviation);
       }
-      rows.push_back(exchange.row);
+      rows.push_back(question.row);
     }
     const at::Tensor index = Ids(rows, device_);
     at::Tensor input = rows_.index_select(0, index);
-    for (size_t i = 0; i < exchanges.size(); ++i) {
-      if (exchanges[i].own_row.defined()) {
-        input.select(0, static_cast<int64_t>(i)).copy_(exchanges[i].own_row);
+    for (size_t i = 0; i < questions.size(); ++i) {
+      if (questions[i].own_row.defined()) {
+        input.select(0, static_cast<int64_t>(i)).copy_(questions[i].own_row);
       }
     }
     if (made_up.empty()) return input;
@@ -325,13 +306,16 @@ class OracleTrainee : public Trainee {
     return size > 0 ? std::min(size, batch) : batch;
   }
 
-  // With this step's noise and dropout.
-  at::Tensor SumOfLosses(std::span<const Exchange> exchanges, int64_t step, int64_t part) {
-    const std::string stream = "oracle/step/" + std::to_string(step) + "/" + std::to_string(part);
-    RandomStream random(seed_, stream);
-    at::Tensor input = Inputs(exchanges);
+  // Over the tokens of a part's answers, with noise and dropout. Noise is drawn for the step as a
+  // whole: its parts see what they would have seen together.
+  at::Tensor SumOfLosses(int64_t part) {
+    const auto n = static_cast<int64_t>(drawn_.size());
+    const int64_t first = part * PartSize(), count = std::min(n - first, PartSize());
+    const std::string step = std::to_string(drawn_step_);
+    at::Tensor input = Inputs(drawn_);
     const double noise = config_.Number("noise");
     if (noise > 0) {
+      RandomStream random(seed_, "oracle/noise/" + step);
       const at::Generator generator = at::detail::createCPUGenerator(random.Next());
       input = input +
               at::randn(input.sizes(), generator, at::TensorOptions(at::kFloat).device(at::kCPU))
@@ -340,44 +324,25 @@ class OracleTrainee : public Trainee {
     }
     AdapterDropout dropout;
     if (data_.info.kind == "oracle" && config_.Number("lora.dropout") > 0) {
+      RandomStream random(seed_, "oracle/dropout/" + step + "/" + std::to_string(part));
       dropout = {config_.Number("lora.dropout"), at::detail::createCPUGenerator(random.Next())};
     }
-    return AnswerLoss(exchanges, input, std::move(dropout));
+    return AnswerLoss({drawn_.begin() + first, drawn_.begin() + first + count},
+                      input.narrow(0, first, count), std::move(dropout));
   }
 
-  // The sum over the answers' tokens; input: [exchanges, hooks, d_model].
-  at::Tensor AnswerLoss(std::span<const Exchange> exchanges, const at::Tensor& input,
+  // The sum over the answers' tokens; input: [questions, hooks, d_model].
+  at::Tensor AnswerLoss(const std::vector<Question>& questions, const at::Tensor& input,
                         AdapterDropout dropout) const {
-    ForwardOptions forward;
-    // The prompts' common beginning comes first and is computed once.
-    std::vector<Sequence> sequences = {{prefix_, {}, nullptr}};
-    std::vector<int64_t> injected, targets;
-    auto row = static_cast<int64_t>(prefix_.size());
-    const int64_t n_vectors = weights_.input.n_vectors();
-    for (const Exchange& exchange : exchanges) {
-      for (int64_t k = 0; k < n_vectors; ++k) injected.push_back(row + k);
-      const auto length = static_cast<int64_t>(exchange.tokens.size());
-      for (int64_t t = exchange.n_asked; t < length; ++t) {
-        forward.logit_rows.push_back(row + t - 1);
-        targets.push_back(exchange.tokens[static_cast<size_t>(t)]);
-      }
-      // The last token is only predicted.
-      Sequence sequence{{exchange.tokens.begin(), exchange.tokens.end() - 1}, {}, nullptr};
-      sequence.parent = 0;
-      sequences.push_back(std::move(sequence));
-      row += length - 1;
-    }
-    forward.sequences = sequences;
-    forward.injections.push_back(
-        InjectAt(spec_.site, injected, Input().Vectors(input).flatten(0, 1)));
+    std::vector<Exchange> exchanges;
+    for (const Question& question : questions) exchanges.push_back(question.exchange);
     std::optional<AdapterPass> adapter;
     if (!weights_.adapter.blocks.empty()) {
       adapter.emplace(weights_.adapter, model_->architecture, model_->transformer->dtype(),
                       std::move(dropout));
-      forward.adapter = &*adapter;
     }
-    const at::Tensor logits = model_->transformer->Forward(forward).logits;
-    return at::cross_entropy_loss(logits, Ids(targets, logits.device()), {}, at::Reduction::Sum);
+    return SumOfAnswerLosses(*model_->transformer, adapter ? &*adapter : nullptr, spec_.site,
+                             prefix_, exchanges, Input().Vectors(input));
   }
 
   const TrainingData& data_;
@@ -396,12 +361,12 @@ class OracleTrainee : public Trainee {
   std::map<std::string, std::vector<int64_t>> by_holder_;
   at::Tensor log_factor_, shift_;  // of an affine input
   std::optional<ContextTask> context_;
-  std::vector<Exchange> held_out_;  // context questions from dev
+  std::vector<Question> held_out_;  // context questions from dev
   std::vector<Parameter> parameters_;
   std::vector<int32_t> prefix_;  // of every prompt
   std::vector<int64_t> order_;   // of the rows, in this epoch
   int64_t epoch_ = -1;
-  std::vector<Exchange> drawn_;  // of the latest step
+  std::vector<Question> drawn_;  // of the latest step
   int64_t drawn_step_ = -1;
   at::Tensor eval_rows_, eval_targets_, eval_labels_;
   std::vector<std::string> eval_holders_;

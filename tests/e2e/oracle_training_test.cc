@@ -1,0 +1,186 @@
+// Training an oracle by the program's commands, on a tiny model: the same seed gives the same
+// bytes, a run that was killed and resumed too, and a batch in parts the same losses.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/file.h"
+#include "tests/e2e/tiny_model.h"
+
+namespace extrospect {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kFiles[] = {"decoder.json", "weights.safetensors", "metrics.jsonl",
+                                  "peft/adapter_config.json", "peft/adapter_model.safetensors"};
+
+class OracleTrainingTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = std::filesystem::path(testing::TempDir()) /
+                 ("oracle_training_" + std::to_string(::getpid()));
+    WriteTinyModel(PathOf("model"));
+    std::ofstream transcripts(PathOf("transcripts.jsonl"));
+    const std::vector<std::string> words = {"angry", "calm", "sad", "nothing to report"};
+    for (int i = 0; i < 40; ++i) {
+      transcripts << json{{"id", "t" + std::to_string(i)},
+                          {"text", "It is " + std::to_string(i * 7919 % 1000) + " o'clock."},
+                          {"emotion", words[static_cast<size_t>(i) % words.size()]},
+                          {"holder", i % 3 == 0 ? "user" : "assistant"},
+                          {"intensity", 1 + i % 5},
+                          {"split", i % 5 == 4 ? "dev" : "train"}}
+                         .dump()
+                  << "\n";
+    }
+    transcripts.close();
+    ASSERT_EQ(Wait(Start({"extract",       "--quiet",
+                          "--model",       PathOf("model"),
+                          "--transcripts", PathOf("transcripts.jsonl"),
+                          "--output",      PathOf("rows.h5"),
+                          "--layers",      "1,2",
+                          "--format",      "raw",
+                          "--tokens",      "all",
+                          "--pool",        "mean",
+                          "--dtype",       "f32",
+                          "--store",       "f32"})),
+              0);
+  }
+
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::string PathOf(const std::string& name) const { return (directory_ / name).string(); }
+
+  static pid_t Start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), EXTROSPECT_PROGRAM);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      std::vector<char*> argv;
+      for (std::string& argument : arguments) argv.push_back(argument.data());
+      argv.push_back(nullptr);
+      if (std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(126);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    return child;
+  }
+  static int Wait(pid_t child) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+  // Training into the folder `output` by these settings, over those that all tests share.
+  pid_t Train(const std::string& output, const std::vector<std::string>& settings,
+              bool resume = false) const {
+    std::vector<std::string> arguments = {
+        "train",   "--quiet",       "--kind",   "oracle",       "--activations", PathOf("rows.h5"),
+        "--model", PathOf("model"), "--output", PathOf(output), "--threads",     "1"};
+    if (resume) arguments.push_back("--resume");
+    for (const char* const setting :
+         {"lexicon=labels", "hooks=[\"blocks.2.hook_resid_post\"]", "selection=all", "dtype=f32",
+          "lora.rank=2", "batch=4", "eval_rows=4", "max_answer_tokens=4"}) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    for (const std::string& setting : settings) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    return Start(arguments);
+  }
+
+  // "loss" of every evaluation.
+  std::vector<double> Losses(const std::string& output) const {
+    std::vector<double> losses;
+    std::istringstream lines(ReadFile(PathOf(output + "/metrics.jsonl")));
+    for (std::string line; std::getline(lines, line);) {
+      const json event = json::parse(line);
+      if (event.contains("loss")) losses.push_back(event["loss"].get<double>());
+    }
+    return losses;
+  }
+
+  std::filesystem::path directory_;
+};
+
+TEST_F(OracleTrainingTest, KilledAndResumedEqualsUninterrupted) {
+  const std::vector<std::string> settings = {"steps=300", "eval_every=100", "checkpoint_every=1",
+                                             "lora.dropout=0.1"};
+  ASSERT_EQ(Wait(Train("whole", settings)), 0);
+  const auto checkpoint = PathOf("killed/checkpoint.safetensors");
+  for (const int milliseconds : {0, 100}) {
+    const pid_t child = Train("killed", settings, /*resume=*/milliseconds > 0);
+    while (!std::filesystem::exists(checkpoint)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "ended without a checkpoint";
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(Wait(child), -SIGKILL);
+    EXPECT_FALSE(std::filesystem::exists(PathOf("killed/decoder.json")));
+  }
+  ASSERT_EQ(Wait(Train("killed", settings, /*resume=*/true)), 0);
+  for (const char* const file : kFiles) {
+    EXPECT_EQ(ReadFile(PathOf("killed") + "/" + file), ReadFile(PathOf("whole") + "/" + file))
+        << file;
+  }
+  EXPECT_FALSE(std::filesystem::exists(checkpoint));
+}
+
+TEST_F(OracleTrainingTest, ACheckpointOfOtherSettingsIsRefused) {
+  const std::vector<std::string> settings = {"steps=400", "eval_every=400", "checkpoint_every=1"};
+  const pid_t child = Train("killed", settings);
+  while (!std::filesystem::exists(PathOf("killed/checkpoint.safetensors"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "ended without a checkpoint";
+  }
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(Wait(child), -SIGKILL);
+  EXPECT_EQ(Wait(Train("killed", {"steps=401", "eval_every=400"}, /*resume=*/true)), 1);
+}
+
+TEST_F(OracleTrainingTest, TheSameSeedGivesTheSameBytes) {
+  const std::vector<std::string> settings = {"steps=4", "eval_every=2", "lora.dropout=0.1"};
+  ASSERT_EQ(Wait(Train("a", settings)), 0);
+  ASSERT_EQ(Wait(Train("b", settings)), 0);
+  for (const char* const file : kFiles) {
+    EXPECT_EQ(ReadFile(PathOf("a") + "/" + file), ReadFile(PathOf("b") + "/" + file)) << file;
+  }
+  std::vector<std::string> other = settings;
+  other.push_back("seed=1");
+  ASSERT_EQ(Wait(Train("c", other)), 0);
+  EXPECT_NE(ReadFile(PathOf("a/peft/adapter_model.safetensors")),
+            ReadFile(PathOf("c/peft/adapter_model.safetensors")));
+}
+
+// Noise and questions are those of the step, not of its parts; what is left is the order of sums.
+TEST_F(OracleTrainingTest, ABatchInPartsHasTheSameLosses) {
+  const std::vector<std::string> settings = {"steps=6", "eval_every=1"};
+  ASSERT_EQ(Wait(Train("whole", settings)), 0);
+  const std::vector<double> whole = Losses("whole");
+  ASSERT_EQ(whole.size(), 6u);
+  EXPECT_NE(whole.front(), whole.back());
+  for (const char* const size : {"2", "3"}) {
+    std::vector<std::string> in_parts = settings;
+    in_parts.push_back(std::string("micro_batch=") + size);
+    const std::string output = std::string("parts") + size;
+    ASSERT_EQ(Wait(Train(output, in_parts)), 0);
+    const std::vector<double> losses = Losses(output);
+    ASSERT_EQ(losses.size(), whole.size());
+    for (size_t i = 0; i < whole.size(); ++i) {
+      EXPECT_NEAR(losses[i], whole[i], 1e-4 * whole[i]) << size << " at a time, step " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace extrospect
