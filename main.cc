@@ -13,6 +13,7 @@
 #include "base/interrupt.h"
 #include "base/ranks.h"
 #include "base/version.h"
+#include "decode/ask_command.h"
 #include "decode/command.h"
 #include "eval/command.h"
 #include "extract/command.h"
@@ -56,6 +57,7 @@ int Run(int argc, char** argv, extrospect::RanksSession& session) {
   extrospect::AddExtractCommand(app, ranks);
   extrospect::AddTrainCommand(app, ranks);
   extrospect::AddDecodeCommand(app);
+  extrospect::AddAskCommand(app);
   extrospect::AddEvalCommand(app);
   for (const char* const command : {"model", "decode", "eval"}) RefuseRanks(app, command, ranks);
   try {

@@ -63,6 +63,17 @@ struct Decoded {
   std::vector<TimelineTranscript> timeline;
 };
 
+// What is asked at every row of the output.
+ReadOptions ReadOptionsOf(const DecodeFlags& flags) {
+  ReadOptions options;
+  options.top = flags.top;
+  options.sentences = flags.per == "transcript";  // a sentence a token would take long
+  options.question = flags.question;
+  options.samples = flags.samples;
+  options.seed = flags.seed;
+  return options;
+}
+
 Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::FILE* stream) {
   const ActivationReader reader(flags.activations);
   const DecoderInfo& info = decoder.info();
@@ -87,13 +98,10 @@ Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::F
                        .token = ""});
   }
   if (per_token && info.pool == "mean") rows = RunningMean(rows, owner, flags.window);
-  ReadOptions options;
-  options.top = flags.top;
-  options.sentences = !per_token;
   Progress progress("decode", "rows", rows.size(0), stream);
   Decoded decoded;
   decoded.readings = ReadRows(decoder, rows.to(ParseDevices(flags.device).front()), origins,
-                              options, [&](int64_t n) { progress.Add(n); });
+                              ReadOptionsOf(flags), [&](int64_t n) { progress.Add(n); });
   if (!flags.html.empty() && !per_token) {
     for (size_t i = 0; i < decoded.readings.size(); ++i) {
       decoded.timeline.push_back(PlainTimeline(transcripts[owner[i]], decoded.readings[i]));
@@ -106,7 +114,11 @@ Decoded FromTranscripts(const Decoder& decoder, const LanguageModel& model,
                         const DecodeFlags& flags, std::FILE* stream) {
   const std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts, flags.limit);
   ReadTranscriptsOptions options;
-  options.read.top = flags.top;
+  (flags.per == "token" ? options.read_tokens : options.read) = ReadOptionsOf(flags);
+  options.read.top = options.read_tokens.top = flags.top;
+  options.read_tokens.sentences = false;
+  // The readings of whole transcripts are written, or stand in the page, or nobody sees them.
+  options.read.sentences = flags.per == "transcript" || !flags.html.empty();
   options.prepare.format = flags.format == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
   options.prepare.truncate = flags.truncate == "left"    ? Truncate::kLeft
                              : flags.truncate == "right" ? Truncate::kRight
@@ -141,8 +153,9 @@ void RunDecode(const DecodeFlags& flags) {
   const std::unique_ptr<Decoder> decoder =
       LoadDecoder(flags.decoder, ParseDevices(flags.device).front(), model);
   const DecoderInfo& info = decoder->info();
-  if (!flags.question.empty() || flags.samples > 0) {
+  if ((!flags.question.empty() || flags.samples > 0) && !decoder->answers()) {
     throw UsageError("--question and --samples are for decoders that answer questions")
+        .At(flags.decoder)
         .Found("a decoder of kind " + info.kind);
   }
   std::FILE* const stream = flags.quiet ? nullptr : stderr;
@@ -188,8 +201,16 @@ void AddDecodeCommand(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--show", flags->show, "Readings to print")->capture_default_str();
-  command->add_option("--question", flags->question, "What to ask (decoders that answer)");
-  command->add_option("--samples", flags->samples, "Answers to draw (decoders that answer)");
+  command->add_option("--question", flags->question,
+                      "Ask this instead of what the decoder was trained to be asked, and keep the "
+                      "likeliest answer as the reading's sentence; {holder} stands for whose "
+                      "feeling the transcript is about. For decoders that answer questions");
+  command
+      ->add_option("--samples", flags->samples,
+                   "Draw N answers a row at temperature 1; the sentence is one of the majority's, "
+                   "the confidence the majority's share. Answers agree that begin with the same "
+                   "yes or no, else that name the same emotion first, else that are the same words")
+      ->check(CLI::Range(1, 1000));
   command->add_option("--format", flags->format, "Render messages by the chat template, or plainly")
       ->check(CLI::IsMember({"chat", "raw"}))
       ->capture_default_str();

@@ -80,6 +80,27 @@ std::vector<std::string> Decoder::Sentences(const at::Tensor& rows, const Scores
   return SentencesOf(rows, scores, all);
 }
 
+std::vector<std::vector<std::string>> Decoder::Answer(const at::Tensor& rows,
+                                                      const std::vector<std::string>& holders,
+                                                      const AnswerOptions& options) const {
+  const c10::InferenceMode inference;
+  Check(rows, holders);
+  std::vector<std::string> all = holders;
+  all.resize(static_cast<size_t>(rows.size(0)));
+  AnswerOptions named = options;
+  for (size_t i = named.streams.size(); i < all.size(); ++i) {
+    named.streams.push_back(std::to_string(i));
+  }
+  return AnswersOf(rows, all, named);
+}
+
+std::vector<std::vector<std::string>> Decoder::AnswersOf(const at::Tensor&,
+                                                         const std::vector<std::string>&,
+                                                         const AnswerOptions&) const {
+  throw UsageError("only decoders that ask the language model itself answer questions")
+      .Found("a decoder of kind " + info_.kind);
+}
+
 bool Abstains(const DecoderInfo& info, const float* log_p) {
   const int64_t nothing = info.lexicon.nothing();
   const auto best = std::max_element(log_p, log_p + info.lexicon.size()) - log_p;

@@ -53,6 +53,17 @@ struct Scores {
   at::Tensor arousal;  // [n], −1 … 1
 };
 
+// A question in somebody's own words, for decoders that answer.
+struct AnswerOptions {
+  std::string question;      // "{holder}" stands for the row's holder; empty: the decoder's own
+  int64_t samples = 1;       // answers a row
+  double temperature = 0.0;  // 0: the likeliest token each time
+  uint64_t seed = 0;
+  // Of every row, the name of its random streams: the same name draws the same answers, whatever
+  // other rows there are. Empty: the rows' indices.
+  std::vector<std::string> streams;
+};
+
 // Safe to share between threads.
 class Decoder {
  public:
@@ -75,6 +86,13 @@ class Decoder {
   std::vector<std::string> Sentences(const at::Tensor& rows, const Scores& scores,
                                      const std::vector<std::string>& holders = {}) const;
 
+  // Whether questions can be asked.
+  virtual bool answers() const { return false; }
+  // What the decoder answers about each row: [n][samples]. Throws UsageError unless answers().
+  std::vector<std::vector<std::string>> Answer(const at::Tensor& rows,
+                                               const std::vector<std::string>& holders,
+                                               const AnswerOptions& options) const;
+
  protected:
   explicit Decoder(DecoderInfo info) : info_(std::move(info)) {}
 
@@ -84,6 +102,10 @@ class Decoder {
                           const std::vector<std::string>& holders) const = 0;
   virtual std::vector<std::string> SentencesOf(const at::Tensor& rows, const Scores& scores,
                                                const std::vector<std::string>& holders) const = 0;
+  // `options.streams` has one entry a row.
+  virtual std::vector<std::vector<std::string>> AnswersOf(const at::Tensor& rows,
+                                                          const std::vector<std::string>& holders,
+                                                          const AnswerOptions& options) const;
 
  private:
   void Check(const at::Tensor& rows, const std::vector<std::string>& holders) const;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
+#include "decode/logit_lens.h"
 #include "decode/oracle.h"
 #include "decode/probe.h"
 #include "decode/small.h"
@@ -233,10 +234,26 @@ std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::De
   if (file.info.kind == "probe") return Probe::Load(file, weights, device);
   if (file.info.kind == "small") return Small::Load(file, folder, device);
   if (IsOracleKind(file.info.kind)) return Oracle::Load(file, folder, std::move(model));
+  if (file.info.kind == kLogitLensKind) return LogitLens::Load(file, folder, std::move(model));
   throw Error("unknown kind of decoder")
       .At(path.string() + ", kind")
-      .Expected("probe, small, oracle, vector, affine or selfie")
+      .Expected("probe, small, oracle, vector, affine, selfie or logit-lens")
       .Found(file.info.kind);
+}
+
+void CheckModel(const DecoderInfo& info, const std::filesystem::path& folder,
+                const LanguageModel* model) {
+  if (model == nullptr || model->transformer == nullptr) {
+    throw UsageError("this decoder asks the language model itself, which has to be given")
+        .At(folder.string() + ", kind " + info.kind)
+        .Expected("--model with " + info.model_name + ", sha256 " + info.model_sha256);
+  }
+  if (model->sha256 != info.model_sha256) {
+    throw Error("the decoder was trained on another model")
+        .At(folder.string())
+        .Expected(info.model_name + ", sha256 " + info.model_sha256)
+        .Found(model->name + ", sha256 " + model->sha256);
+  }
 }
 
 void WriteDecoderJson(const std::filesystem::path& folder, const DecoderInfo& info,

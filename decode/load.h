@@ -33,6 +33,11 @@ DecoderFile ParseDecoderJson(std::string_view text, const std::string& where);
 std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::Device device,
                                      std::shared_ptr<const LanguageModel> model = nullptr);
 
+// For kinds that ask the language model itself: throws UsageError if there is none (or no weights),
+// and Error, naming both sides, if it is not the one that the decoder was trained on.
+void CheckModel(const DecoderInfo& info, const std::filesystem::path& folder,
+                const LanguageModel* model);
+
 // decoder.json for a decoder whose other files are written already. Written last, atomically: a
 // folder with a decoder.json is whole.
 void WriteDecoderJson(const std::filesystem::path& folder, const DecoderInfo& info,

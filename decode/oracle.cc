@@ -21,18 +21,10 @@ using nlohmann::ordered_json;
 
 constexpr std::array<const char*, 4> kKinds = {"oracle", "vector", "affine", "selfie"};
 constexpr char kPeftFolder[] = "peft";
-// How an oracle says that there is nothing to report.
-constexpr char kNothingWord[] = "nothing";
 constexpr int64_t kMaxTokens = 4096;  // of an answer
 constexpr size_t kMaxText = 1 << 16;
-
-std::vector<std::string> AnswerWords(const Lexicon& lexicon) {
-  std::vector<std::string> words;
-  for (const Emotion& emotion : lexicon.emotions()) {
-    words.push_back(emotion.word == kNothing ? kNothingWord : emotion.word);
-  }
-  return words;
-}
+// Answers that are written at the same time; each takes memory for its keys and values.
+constexpr size_t kSequencesAtOnce = 256;
 
 std::vector<at::Device> BlockDevices(const LanguageModel& model) {
   std::vector<at::Device> devices;
@@ -92,6 +84,11 @@ OracleSpec ParseSpec(const DecoderFile& file, const std::string& where) {
   spec.question = text("question");
   spec.tails = static_cast<int64_t>(number(body, "tails", -1, 1e6));
   spec.max_answer_tokens = static_cast<int64_t>(number(body, "max_answer_tokens", 1, kMaxTokens));
+  const auto minus_prior = body.find("minus_prior");  // not in every file
+  if (minus_prior != body.end()) {
+    if (!minus_prior->is_boolean()) throw WrongField(where, kind + ".minus_prior", "true or false");
+    spec.minus_prior = minus_prior->get<bool>();
+  }
   return spec;
 }
 
@@ -115,17 +112,7 @@ Oracle::Oracle(DecoderInfo info, OracleSpec spec, OracleWeights weights,
 std::unique_ptr<Oracle> Oracle::Load(const DecoderFile& file, const std::filesystem::path& folder,
                                      std::shared_ptr<const LanguageModel> model) {
   const DecoderInfo& info = file.info;
-  if (model == nullptr || model->transformer == nullptr) {
-    throw UsageError("this decoder asks the language model itself, which has to be given")
-        .At(folder.string() + ", kind " + info.kind)
-        .Expected("--model with " + info.model_name + ", sha256 " + info.model_sha256);
-  }
-  if (model->sha256 != info.model_sha256) {
-    throw Error("the decoder was trained on another model")
-        .At(folder.string())
-        .Expected(info.model_name + ", sha256 " + info.model_sha256)
-        .Found(model->name + ", sha256 " + model->sha256);
-  }
+  CheckModel(info, folder, model.get());
   const std::string where = (folder / "decoder.json").string();
   OracleSpec spec = ParseSpec(file, where);
   const SafetensorsFile tensors(folder / "weights.safetensors");
@@ -190,6 +177,7 @@ ordered_json Oracle::Save(const std::filesystem::path& folder, const DecoderInfo
             {"coefficient", spec.site.coefficient}}},
           {"n_vectors", weights.input.n_vectors()},
           {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
+          {"minus_prior", spec.minus_prior},
           {"tails", spec.tails},
           {"max_answer_tokens", spec.max_answer_tokens}};
 }
@@ -245,7 +233,7 @@ const WordScorer& Oracle::ScorerFor(const std::string& holder) const {
     options.adapter = adapter_ ? &*adapter_ : nullptr;
     options.site = spec_.site;
     scorer = std::make_unique<WordScorer>(*model_, FeelsOpening(holder),
-                                          AnswerWords(info().lexicon), reference, options);
+                                          SpokenWords(info().lexicon), reference, options);
   }
   return *scorer;
 }
@@ -279,6 +267,19 @@ at::Tensor Oracle::AnswerScores(const at::Tensor& rows,
       std::copy(words[asked[k]].log_p.begin(), words[asked[k]].log_p.end(), to);
     }
   }
+  return spec_.minus_prior ? scores - PriorScores(holders) : scores;
+}
+
+at::Tensor Oracle::PriorScores(const std::vector<std::string>& holders) const {
+  const auto n = static_cast<int64_t>(holders.size()), classes = info().lexicon.size();
+  at::Tensor scores = at::empty({n, classes}, at::TensorOptions(at::kFloat).device(at::kCPU));
+  float* to = scores.mutable_data_ptr<float>();
+  std::map<std::string, const std::vector<double>*> priors;
+  for (const std::string& holder : holders) {
+    const std::vector<double>*& prior = priors[holder];
+    if (prior == nullptr) prior = &ScorerFor(holder).reference().log_p;
+    to = std::copy(prior->begin(), prior->end(), to);
+  }
   return scores;
 }
 
@@ -286,37 +287,61 @@ Scores Oracle::ReadRows(const at::Tensor& rows, const std::vector<std::string>& 
   return ScoresOf(info(), AnswerScores(rows, holders), {});
 }
 
-std::vector<std::string> Oracle::Continue(const at::Tensor& vectors,
-                                          const std::vector<OraclePrompt>& prompts,
-                                          const AnswerOptions& options) const {
-  std::vector<Prompt> packed;
-  std::vector<int64_t> rows;
-  int64_t row = 0;
-  for (const OraclePrompt& prompt : prompts) {
-    for (int64_t k = 0; k < vectors.size(1); ++k) rows.push_back(row + k);
-    std::vector<int32_t> tokens = prompt.question;
-    tokens.insert(tokens.end(), prompt.answer.begin(), prompt.answer.end());
-    row += static_cast<int64_t>(tokens.size());
-    packed.push_back({std::move(tokens), {Prefix(prompt)}});
-  }
-  GenerateOptions generate;
-  generate.max_new_tokens = spec_.max_answer_tokens;
-  generate.temperature = options.temperature;
-  generate.seed = options.seed;
-  generate.stop_tokens = model_->stop_tokens;
-  generate.adapter = adapter_ ? &*adapter_ : nullptr;
-  generate.injections = {InjectAt(spec_.site, rows, vectors.flatten(0, 1))};
-  std::vector<std::string> texts;
-  for (const auto& ids : Generate(*model_->transformer, packed, generate)) {
-    texts.push_back(model_->tokenizer->Decode(ids, /*skip_special=*/true));
+std::vector<std::vector<std::string>> Oracle::Continue(const at::Tensor& vectors,
+                                                       const std::vector<OraclePrompt>& prompts,
+                                                       const AnswerOptions& options) const {
+  const auto samples = static_cast<size_t>(options.samples);
+  const auto at_once = std::max<size_t>(1, kSequencesAtOnce / samples);
+  std::vector<std::vector<std::string>> texts;
+  for (size_t first = 0; first < prompts.size(); first += at_once) {
+    const size_t count = std::min(at_once, prompts.size() - first);
+    GenerateOptions generate;
+    // One pass over the prompts but for their last tokens; every sample goes on from there.
+    std::vector<Prompt> packed;
+    std::vector<Sequence> sequences;
+    std::vector<int64_t> rows;
+    int64_t row = 0;
+    for (size_t i = first; i < first + count; ++i) {
+      const OraclePrompt& prompt = prompts[i];
+      for (int64_t k = 0; k < vectors.size(1); ++k) rows.push_back(row + k);
+      std::vector<int32_t> tokens = prompt.question;
+      tokens.insert(tokens.end(), prompt.answer.begin(), prompt.answer.end());
+      const int32_t last = tokens.back();
+      tokens.pop_back();
+      const auto length = static_cast<int64_t>(tokens.size());
+      auto segment = model_->transformer->MakeSegment(length);
+      for (size_t sample = 0; sample < samples; ++sample) {
+        packed.push_back({{last}, {Prefix(prompt), segment}});
+        if (options.streams.empty()) continue;
+        generate.streams.push_back(options.streams[i] + "/" + std::to_string(sample));
+      }
+      row += length;
+      sequences.push_back({std::move(tokens), {Prefix(prompt)}, std::move(segment)});
+    }
+    ForwardOptions forward;
+    forward.sequences = sequences;
+    forward.adapter = adapter_ ? &*adapter_ : nullptr;
+    forward.injections = {InjectAt(
+        spec_.site, rows,
+        vectors.narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(count)).flatten(0, 1))};
+    model_->transformer->Forward(forward);
+    generate.max_new_tokens = spec_.max_answer_tokens;
+    generate.temperature = options.temperature;
+    generate.seed = options.seed;
+    generate.stop_tokens = model_->stop_tokens;
+    generate.adapter = forward.adapter;
+    size_t next = 0;
+    for (const auto& ids : Generate(*model_->transformer, packed, generate)) {
+      if (next++ % samples == 0) texts.emplace_back();
+      texts.back().push_back(model_->tokenizer->Decode(ids, /*skip_special=*/true));
+    }
   }
   return texts;
 }
 
-std::vector<std::string> Oracle::Answer(const at::Tensor& rows,
-                                        const std::vector<std::string>& holders,
-                                        const AnswerOptions& options) const {
-  const c10::InferenceMode inference;
+std::vector<std::vector<std::string>> Oracle::AnswersOf(const at::Tensor& rows,
+                                                        const std::vector<std::string>& holders,
+                                                        const AnswerOptions& options) const {
   std::vector<OraclePrompt> prompts;
   for (const std::string& holder : holders) {
     prompts.push_back(Ask(Question(options.question, holder), ""));
@@ -347,11 +372,12 @@ std::vector<std::string> Oracle::SentencesOf(const at::Tensor& rows, const Score
   }
   if (members.empty()) return sentences;
   const at::Tensor index = at::tensor(members, at::TensorOptions(at::kLong).device(at::kCPU));
-  const std::vector<std::string> rest =
+  const std::vector<std::vector<std::string>> rest =
       Continue(Vectors(rows.index_select(0, index.to(rows.device()))), prompts, {});
   for (size_t k = 0; k < members.size(); ++k) {
     std::string& sentence = sentences[static_cast<size_t>(members[k])];
-    sentence += rest[k].substr(0, rest[k].find('\n'));
+    const std::string& more = rest[k].front();
+    sentence += more.substr(0, more.find('\n'));
     if (!sentence.ends_with('.')) sentence += '.';
   }
   return sentences;

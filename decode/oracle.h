@@ -37,6 +37,8 @@ struct OracleSpec {
   std::string placeholder = " ?";
   // With "{holder}" for whose feeling it is; empty: FeelsQuestion.
   std::string question;
+  // Scores less those of the same question without an activation, which some words win by habit.
+  bool minus_prior = false;
   int64_t tails = 8;  // see WordScorerOptions
   int64_t max_answer_tokens = 40;
 };
@@ -44,12 +46,6 @@ struct OracleSpec {
 struct OracleWeights {
   OracleInput input;
   Adapter adapter;  // without blocks: none
-};
-
-struct AnswerOptions {
-  std::string question;      // empty: the oracle's own
-  double temperature = 0.0;  // 0: greedy
-  uint64_t seed = 0;
 };
 
 class Oracle : public Decoder {
@@ -70,10 +66,10 @@ class Oracle : public Decoder {
 
   // Log-probabilities of the answers, [n, classes], neither calibrated nor normalised.
   at::Tensor AnswerScores(const at::Tensor& rows, const std::vector<std::string>& holders) const;
+  // Of the same questions without an activation, [n, classes].
+  at::Tensor PriorScores(const std::vector<std::string>& holders) const;
 
-  // What the model answers about each row, in its own words. A question may say "{holder}".
-  std::vector<std::string> Answer(const at::Tensor& rows, const std::vector<std::string>& holders,
-                                  const AnswerOptions& options) const;
+  bool answers() const override { return true; }
 
   const OracleSpec& spec() const { return spec_; }
 
@@ -81,6 +77,9 @@ class Oracle : public Decoder {
   Scores ReadRows(const at::Tensor& rows, const std::vector<std::string>& holders) const override;
   std::vector<std::string> SentencesOf(const at::Tensor& rows, const Scores& scores,
                                        const std::vector<std::string>& holders) const override;
+  std::vector<std::vector<std::string>> AnswersOf(const at::Tensor& rows,
+                                                  const std::vector<std::string>& holders,
+                                                  const AnswerOptions& options) const override;
 
  private:
   OraclePrompt Ask(const std::string& question, const std::string& answer) const;
@@ -89,10 +88,10 @@ class Oracle : public Decoder {
   std::shared_ptr<const KvSegment> Prefix(const OraclePrompt& prompt) const;
   const WordScorer& ScorerFor(const std::string& holder) const;
   at::Tensor Vectors(const at::Tensor& rows) const;
-  // The continuations of prompts, one for each row.
-  std::vector<std::string> Continue(const at::Tensor& vectors,
-                                    const std::vector<OraclePrompt>& prompts,
-                                    const AnswerOptions& options) const;
+  // The continuations of prompts, one prompt for each row: [n][samples].
+  std::vector<std::vector<std::string>> Continue(const at::Tensor& vectors,
+                                                 const std::vector<OraclePrompt>& prompts,
+                                                 const AnswerOptions& options) const;
 
   OracleSpec spec_;
   OracleWeights weights_;

@@ -69,4 +69,12 @@ std::string FeelsOpening(const std::string& holder) {
   return holder.empty() ? "Someone feels" : "The " + holder + " feels";
 }
 
+std::vector<std::string> SpokenWords(const Lexicon& lexicon) {
+  std::vector<std::string> words;
+  for (const Emotion& emotion : lexicon.emotions()) {
+    words.push_back(emotion.word == kNothing ? "nothing" : emotion.word);
+  }
+  return words;
+}
+
 }  // namespace extrospect

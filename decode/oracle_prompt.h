@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/model.h"
+#include "records/lexicon.h"
 
 namespace extrospect {
 
@@ -41,5 +42,8 @@ std::string LayersText(const std::vector<std::string>& hooks);
 // What is asked and how the answer begins, for a holder ("" where it is not known).
 std::string FeelsQuestion(const std::string& holder);
 std::string FeelsOpening(const std::string& holder);
+
+// The lexicon's words as answers say them: "nothing" for "nothing to report".
+std::vector<std::string> SpokenWords(const Lexicon& lexicon);
 
 }  // namespace extrospect

@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "extract/extract.h"
-#include "model/hooks.h"
+#include "decode/token_rows.h"
 
 namespace extrospect {
 namespace {
@@ -34,24 +33,8 @@ class Part {
        const std::vector<Transcript>& transcripts, const ReadTranscriptsOptions& options,
        const std::function<void(int64_t)>& progress)
       : decoder_(decoder), model_(model), transcripts_(transcripts), options_(options) {
-    ExtractOptions extract;
-    extract.selections = {Selection::Parse("all")};
-    extract.prepare = options.prepare;
-    extract.batch_tokens = options.batch_tokens;
-    for (const std::string& hook : decoder.info().hooks) {
-      extract.blocks.push_back(ParseHookName(hook));
-    }
-    // The extraction goes upwards; the decoder may have its hooks in any order.
-    std::vector<int64_t> blocks = extract.blocks;
-    std::sort(extract.blocks.begin(), extract.blocks.end());
-    plan_ = PlanExtraction(model, transcripts, extract);
-    const at::Tensor rows = ExtractRows(model, plan_, extract, progress);
-    std::vector<int64_t> order;
-    for (const int64_t block : blocks) {
-      order.push_back(std::find(extract.blocks.begin(), extract.blocks.end(), block) -
-                      extract.blocks.begin());
-    }
-    rows_ = rows.index_select(1, Index(order));
+    tokens_ = ExtractTokenRows(decoder.info(), model, transcripts, options.prepare,
+                               options.batch_tokens, progress);
   }
 
   void ReadWhole(TranscriptReadings& out) const {
@@ -59,7 +42,7 @@ class Part {
     std::vector<at::Tensor> means;
     std::vector<RowOrigin> origins;
     for (size_t i = 0; i < transcripts_.size(); ++i) {
-      const auto& prepared = plan_.transcripts[i];
+      const auto& prepared = tokens_.transcripts[i];
       const std::vector<uint32_t> positions =
           selection.Positions(static_cast<uint32_t>(prepared.tokens.size()), prepared.messages);
       if (positions.empty()) {
@@ -69,7 +52,7 @@ class Part {
       }
       std::vector<int64_t> indices;
       for (const uint32_t position : positions) indices.push_back(First(i) + position);
-      means.push_back(rows_.index_select(0, Index(indices)).mean(0));
+      means.push_back(tokens_.rows.index_select(0, Index(indices)).mean(0));
       origins.push_back(Origin(i, positions.front(), positions.back()));
     }
     std::vector<Reading> readings =
@@ -82,7 +65,7 @@ class Part {
     std::vector<uint32_t> transcript;
     std::vector<RowOrigin> origins;
     for (size_t i = 0; i < transcripts_.size(); ++i) {
-      for (const MessageSpan& span : plan_.transcripts[i].messages) {
+      for (const MessageSpan& span : tokens_.transcripts[i].messages) {
         for (uint32_t position = span.begin; position < span.end; ++position) {
           indices.push_back(First(i) + position);
           transcript.push_back(static_cast<uint32_t>(i));
@@ -92,22 +75,19 @@ class Part {
     }
     if (indices.empty()) return;
     const bool means = decoder_.info().pool == "mean";
-    const at::Tensor rows =
-        RunningMean(rows_.index_select(0, Index(indices)), transcript, means ? options_.window : 1);
-    ReadOptions quick = options_.read;
-    quick.sentences = false;  // a sentence a token would take long; the template says enough
-    std::vector<Reading> readings = extrospect::ReadRows(decoder_, rows, origins, quick, {});
+    const at::Tensor rows = RunningMean(tokens_.rows.index_select(0, Index(indices)), transcript,
+                                        means ? options_.window : 1);
+    std::vector<Reading> readings =
+        extrospect::ReadRows(decoder_, rows, origins, options_.read_tokens, {});
     AddTimeline(readings, out);
     std::move(readings.begin(), readings.end(), std::back_inserter(out.tokens));
   }
 
  private:
-  int64_t First(size_t transcript) const {
-    return static_cast<int64_t>(plan_.layout.transcripts[transcript].first_row);
-  }
+  int64_t First(size_t transcript) const { return tokens_.first[transcript]; }
 
   RowOrigin Origin(size_t i, uint32_t first, uint32_t last) const {
-    const int32_t token = plan_.transcripts[i].tokens[last];
+    const int32_t token = tokens_.transcripts[i].tokens[last];
     return {.transcript = transcripts_[i].id,
             .holder = transcripts_[i].holder,
             .position = last,
@@ -123,13 +103,13 @@ class Part {
       shown.id = transcripts_[i].id;
       shown.meant = Label(transcripts_[i]);
       shown.reading = out.whole[before + i];
-      for (const MessageSpan& span : plan_.transcripts[i].messages) {
+      for (const MessageSpan& span : tokens_.transcripts[i].messages) {
         TimelineMessage& message = shown.messages.emplace_back();
         message.role = span.role;
         StreamingDecoder text(*model_.tokenizer, /*skip_special=*/false);
         for (uint32_t position = span.begin; position < span.end; ++position) {
           message.tokens.push_back(
-              {text.Push(plan_.transcripts[i].tokens[position]), readings[next++]});
+              {text.Push(tokens_.transcripts[i].tokens[position]), readings[next++]});
         }
       }
       out.timeline.push_back(std::move(shown));
@@ -140,32 +120,16 @@ class Part {
   const LanguageModel& model_;
   const std::vector<Transcript>& transcripts_;
   const ReadTranscriptsOptions& options_;
-  ExtractPlan plan_;
-  at::Tensor rows_;  // [tokens, hooks, d_model]
+  TokenRows tokens_;
 };
 
 }  // namespace
-
-ActivationOrigin OriginOf(const LanguageModel& model) {
-  ActivationOrigin origin;
-  origin.model_name = model.name;
-  origin.model_sha256 = model.sha256;
-  origin.architecture = model.architecture.family;
-  origin.n_layers = model.architecture.n_layers;
-  origin.d_model = model.architecture.d_model;
-  origin.tokenizer_sha256 = model.tokenizer->Sha256();
-  origin.chat_template_sha256 = model.chat_template_sha256;
-  return origin;
-}
 
 TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageModel& model,
                                        const std::vector<Transcript>& transcripts,
                                        const ReadTranscriptsOptions& options,
                                        const std::function<void(int64_t tokens)>& progress) {
-  const ActivationOrigin origin = OriginOf(model);
-  std::vector<std::string> hooks = {HookName(kEmbeddingBlock)};
-  for (int64_t block = 0; block < origin.n_layers; ++block) hooks.push_back(HookName(block));
-  CheckFits(decoder.info(), origin, hooks, model.path.string());
+  CheckFitsModel(decoder.info(), model);
   TranscriptReadings out;
   for (size_t first = 0; first < transcripts.size(); first += kTranscriptsAtOnce) {
     const size_t count = std::min(kTranscriptsAtOnce, transcripts.size() - first);

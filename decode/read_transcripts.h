@@ -16,7 +16,8 @@
 namespace extrospect {
 
 struct ReadTranscriptsOptions {
-  ReadOptions read;
+  ReadOptions read;         // of whole transcripts
+  ReadOptions read_tokens;  // of single tokens, for which templates usually say enough
   PrepareOptions prepare;
   int64_t batch_tokens = 4096;
   bool per_token = false;  // readings of single tokens too, for the result or the timeline
@@ -28,9 +29,6 @@ struct TranscriptReadings {
   std::vector<Reading> tokens;               // of all tokens of messages' contents
   std::vector<TimelineTranscript> timeline;  // empty unless per_token
 };
-
-// What a model says of itself, for CheckFits.
-ActivationOrigin OriginOf(const LanguageModel& model);
 
 // Works in parts, so that activations of all tokens are never in memory together. `progress` is
 // called with the tokens of every batch. Throws Error if model and decoder do not fit.

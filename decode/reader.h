@@ -19,6 +19,13 @@ struct ReadOptions {
   int64_t top = 10;          // emotions in a reading, at least
   bool sentences = true;     // write sentences (templates are always written)
   int64_t batch_rows = 512;  // rows scored at once
+  // What decoders that answer are asked; see AnswerOptions. The answer becomes the sentence.
+  std::string question;
+  // Answers drawn at temperature 1, to the question or to the decoder's own: the sentence is one of
+  // those that agree with the most others (see agreement.h), the confidence their share. 0: none;
+  // a question has its likeliest answer then, and the confidence is the best emotion's probability.
+  int64_t samples = 0;
+  uint64_t seed = 0;  // of the samples; streams are named by transcript and position
 };
 
 // Where a row comes from.

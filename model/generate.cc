@@ -35,7 +35,8 @@ std::vector<std::vector<int32_t>> Generate(const Transformer& model,
   std::vector<size_t> active;  // indices of prompts that are still generating
   std::vector<Sequence> sequences;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    random.emplace_back(options.seed, "generate/" + std::to_string(i));
+    random.emplace_back(options.seed, "generate/" + (options.streams.empty() ? std::to_string(i)
+                                                                             : options.streams[i]));
     active.push_back(i);
     const auto capacity =
         static_cast<int64_t>(prompts[i].tokens.size()) + options.max_new_tokens - 1;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "model/transformer.h"
@@ -14,9 +15,11 @@ struct GenerateOptions {
   int64_t max_new_tokens = 64;
   double temperature = 0.0;          // 0: greedy
   std::vector<int32_t> stop_tokens;  // generation ends before these; they are not returned
-  // Seeds one stream per prompt (by the prompt's index), so that neither the batch's composition
-  // nor another prompt's length changes what is drawn.
+  // Seeds one stream per prompt, so that neither the batch's composition nor another prompt's
+  // length changes what is drawn. Streams go by the prompts' names, or by their indices where
+  // `streams` is empty.
   uint64_t seed = 0;
+  std::vector<std::string> streams;
   const AdapterPass* adapter = nullptr;  // null: the model as it is
   std::vector<Injection> injections;     // of the first pass, over the prompts' packed rows
 };

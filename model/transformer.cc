@@ -181,11 +181,10 @@ at::Tensor Transformer::RunExperts(const ExpertWeights& experts, const at::Tenso
   return out;
 }
 
-at::Tensor Transformer::Logits(const at::Tensor& residual, const std::vector<int64_t>& rows) const {
-  const BlockWeights& last = weights_.blocks.back();
-  at::Tensor selected = residual.to(last.device).index_select(0, LongTensor(rows, last.device));
+at::Tensor Transformer::Unembed(const at::Tensor& residual) const {
+  at::Tensor rows = residual.to(weights_.blocks.back().device).contiguous();
   const at::Tensor normed =
-      AddAndNorm(selected, {}, {}, weights_.final_norm, architecture_.norm_eps, dtype());
+      AddAndNorm(rows, {}, {}, weights_.final_norm, architecture_.norm_eps, dtype());
   at::Tensor logits = weights_.head(normed);
   if (logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
   if (architecture_.final_softcap > 0) {
@@ -291,7 +290,10 @@ ForwardResult Transformer::Forward(const ForwardOptions& options) const {
     }
   }
   ForwardResult result{residual, {}};
-  if (!options.logit_rows.empty()) result.logits = Logits(residual, options.logit_rows);
+  if (!options.logit_rows.empty()) {
+    result.logits =
+        Unembed(residual.index_select(0, LongTensor(options.logit_rows, residual.device())));
+  }
   return result;
 }
 

@@ -59,6 +59,10 @@ class Transformer {
 
   ForwardResult Forward(const ForwardOptions& options) const;
 
+  // Logits [rows, vocab] float32 of residual rows [rows, d_model] as if they had left the last
+  // block: final norm, output matrix, soft-cap.
+  at::Tensor Unembed(const at::Tensor& residual) const;
+
   // Room for the keys and values of `capacity` tokens. Blocks outside [first_block, last_block] get
   // none (last_block −2: the model's last).
   std::shared_ptr<KvSegment> MakeSegment(int64_t capacity, int64_t first_block = 0,
@@ -75,7 +79,6 @@ class Transformer {
   at::Tensor RunAttention(int64_t block, const at::Tensor& x, Batch& batch) const;
   at::Tensor RunMlp(int64_t block, const at::Tensor& x, const Batch& batch) const;
   at::Tensor RunExperts(const ExpertWeights& experts, const at::Tensor& x) const;
-  at::Tensor Logits(const at::Tensor& residual, const std::vector<int64_t>& rows) const;
 
   Architecture architecture_;
   Weights weights_;

@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "decode/logit_lens.h"
 #include "decode/oracle.h"
+#include "train/untrained_options.h"
 
 namespace extrospect {
 namespace {
@@ -267,18 +269,16 @@ std::vector<ConfigOption> InjectionOptions(const std::string& kind) {
        .value = "",
        .help = "what is asked in reading, with {holder}; empty: What does the {holder} feel?"},
       {.name = "injection.block",
-       .value = kind == "affine" || kind == "selfie" ? -1 : 1,
+       .value = kind == "affine" ? -1 : 1,
        .help = "activations enter after this block; -1: at the embeddings",
        .min = -1,
        .max = 65536},
       {.name = "injection.rule",
-       .value = kind == "affine"   ? "verbatim"
-                : kind == "selfie" ? "replace"
-                                   : "add",
+       .value = kind == "affine" ? "verbatim" : "add",
        .help = "add: norm-matched, to what is there; replace: norm-matched; verbatim: as it is",
        .choices = {"add", "replace", "verbatim"}},
       {.name = "injection.coefficient",
-       .value = kind == "oracle" || kind == "vector" ? 2.0 : 1.0,
+       .value = kind == "affine" ? 1.0 : 2.0,
        .help = "factor of what is injected, after the norms have been matched",
        .min = -kMax,
        .max = kMax},
@@ -458,14 +458,14 @@ std::vector<ConfigOption> OracleOptions(const std::string& kind) {
     append(MadeUpOptions());
     append(ContextOptions());
   }
-  if (kind != "selfie") append(OracleTrainingOptions(kind));
+  append(OracleTrainingOptions(kind));
   return options;
 }
 
 }  // namespace
 
 std::vector<std::string> TrainableKinds() {
-  return {"probe", "small", "oracle", "vector", "affine", "selfie"};
+  return {"probe", "small", "oracle", "vector", "affine", "selfie", kLogitLensKind};
 }
 
 Config TrainingConfig(const std::string& kind) {
@@ -473,7 +473,9 @@ Config TrainingConfig(const std::string& kind) {
   std::vector<ConfigOption> own;
   if (kind == "probe") own = ProbeOptions();
   if (kind == "small") own = SmallOptions();
-  if (IsOracleKind(kind)) own = OracleOptions(kind);
+  if (kind == "selfie") own = SelfieOptions();
+  if (kind == kLogitLensKind) own = LogitLensOptions();
+  if (own.empty() && IsOracleKind(kind)) own = OracleOptions(kind);
   if (own.empty()) {
     std::string kinds;
     for (const std::string& known : TrainableKinds()) kinds += (kinds.empty() ? "" : ", ") + known;

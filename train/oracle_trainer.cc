@@ -397,21 +397,8 @@ LoopOptions MakeLoopOptions(const TrainingRun& run, const TrainingData& data) {
 
 std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data, MetricsLog& log,
                                      ordered_json& body) {
-  if (run.model.empty()) {
-    throw UsageError("a decoder of kind " + run.kind + " asks the language model itself")
-        .Expected("--model with the model that the activations were taken from");
-  }
   const Config& config = run.config;
-  auto model = std::make_shared<const LanguageModel>(LoadModel(
-      run.model,
-      WeightOptions{
-          .dtype = ParseDtype(config.Text("dtype")), .devices = run.devices, .trainable = true}));
-  if (model->sha256 != data.info.model_sha256) {
-    throw Error("the activations were taken from another model")
-        .At(run.activations.string())
-        .Expected(model->name + ", sha256 " + model->sha256)
-        .Found(data.info.model_name + ", sha256 " + data.info.model_sha256);
-  }
+  const auto model = LoadTrainingModel(run, data, /*trainable=*/true);
   OracleSpec spec;
   spec.site.block = config.Integer("injection.block");
   spec.site.rule = ParseInjectionRule(config.Text("injection.rule"));
@@ -429,15 +416,10 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   data.info.holder_independent = false;
 
   OracleStart start = StartOracle(data, config, run.kind, spec, *model, log);
-  OracleWeights weights = start.weights;
-  double dropout = 0;
-  int64_t best_step = 0;
-  if (run.kind != "selfie") {
-    OracleTrainee trainee(data, config, spec, std::move(start), model);
-    best_step = RunTraining(trainee, MakeLoopOptions(run, data), log).best_step;
-    weights = trainee.Weights();
-    if (run.kind == "oracle") dropout = config.Number("lora.dropout");
-  }
+  OracleTrainee trainee(data, config, spec, std::move(start), model);
+  const int64_t best_step = RunTraining(trainee, MakeLoopOptions(run, data), log).best_step;
+  OracleWeights weights = trainee.Weights();
+  const double dropout = run.kind == "oracle" ? config.Number("lora.dropout") : 0.0;
   const Oracle uncalibrated(data.info, spec, weights, model);
   const at::Tensor dev = uncalibrated.AnswerScores(data.Rows("dev"), data.Holders("dev"));
   Calibrate(data.info, dev.to(data.Targets("dev").device()), data, config, log);
@@ -447,7 +429,7 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
     body = Oracle::Save(run.output, data.info, spec, weights, dropout);
     body["best_step"] = best_step;
   }
-  return std::make_unique<Oracle>(data.info, std::move(spec), std::move(weights), std::move(model));
+  return std::make_unique<Oracle>(data.info, std::move(spec), std::move(weights), model);
 }
 
 }  // namespace extrospect

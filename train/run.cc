@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "decode/load.h"
+#include "decode/logit_lens.h"
 #include "decode/oracle.h"
 #include "train/judge.h"
 
@@ -70,6 +71,25 @@ std::vector<std::string> TrainingData::Holders(const std::string& split) const {
     holders.push_back(transcripts->examples()[rows.example[row]].holder);
   }
   return holders;
+}
+
+std::shared_ptr<const LanguageModel> LoadTrainingModel(const TrainingRun& run,
+                                                       const TrainingData& data, bool trainable) {
+  if (run.model.empty()) {
+    throw UsageError("a decoder of kind " + run.kind + " asks the language model itself")
+        .Expected("--model with the model that the activations were taken from");
+  }
+  auto model = std::make_shared<const LanguageModel>(
+      LoadModel(run.model, WeightOptions{.dtype = ParseDtype(run.config.Text("dtype")),
+                                         .devices = run.devices,
+                                         .trainable = trainable}));
+  if (model->sha256 != data.info.model_sha256) {
+    throw Error("the activations were taken from another model")
+        .At(run.activations.string())
+        .Expected(model->name + ", sha256 " + model->sha256)
+        .Found(data.info.model_name + ", sha256 " + data.info.model_sha256);
+  }
+  return model;
 }
 
 void Calibrate(DecoderInfo& info, const at::Tensor& dev_logits, const TrainingData& data,
@@ -187,7 +207,9 @@ ordered_json Train(const TrainingRun& run) {
   std::unique_ptr<Decoder> decoder;
   if (run.kind == "probe") decoder = TrainProbe(run, data, log, body);
   if (run.kind == "small") decoder = TrainSmall(run, data, log, body);
-  if (IsOracleKind(run.kind)) decoder = TrainOracle(run, data, log, body);
+  if (run.kind == "selfie") decoder = TrainSelfie(run, data, log, body);
+  if (run.kind == kLogitLensKind) decoder = TrainLogitLens(run, data, log, body);
+  if (decoder == nullptr && IsOracleKind(run.kind)) decoder = TrainOracle(run, data, log, body);
   if (decoder == nullptr) throw UsageError("unknown kind of decoder").Found(run.kind);
   const ordered_json figures = Figures(*decoder, data);
   ordered_json result = {{"event", "result"}, {"hooks", info.hooks}, {"selection", info.selection}};

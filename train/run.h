@@ -13,6 +13,7 @@
 #include "base/config.h"
 #include "base/ranks.h"
 #include "decode/decoder.h"
+#include "model/model.h"
 #include "train/dataset.h"
 #include "train/metrics_log.h"
 #include "train/sweep.h"
@@ -55,6 +56,11 @@ struct TrainingData {
   std::vector<std::string> Holders(const std::string& split) const;
 };
 
+// The language model that the activations were taken from, in the configuration's dtype. Throws
+// UsageError if none was given, and Error, naming both, if it is another one.
+std::shared_ptr<const LanguageModel> LoadTrainingModel(const TrainingRun& run,
+                                                       const TrainingData& data, bool trainable);
+
 // Sets temperature and abstention in `info` by logits [n, classes] on dev, and logs them (event
 // "calibration").
 void Calibrate(DecoderInfo& info, const at::Tensor& dev_logits, const TrainingData& data,
@@ -72,5 +78,10 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& data, 
 // Kinds that ask the language model: see decode/oracle.h.
 std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data, MetricsLog& log,
                                      nlohmann::ordered_json& body);
+// Kinds in which nothing is learned: choices on dev, and calibration.
+std::unique_ptr<Decoder> TrainSelfie(const TrainingRun& run, TrainingData& data, MetricsLog& log,
+                                     nlohmann::ordered_json& body);
+std::unique_ptr<Decoder> TrainLogitLens(const TrainingRun& run, TrainingData& data, MetricsLog& log,
+                                        nlohmann::ordered_json& body);
 
 }  // namespace extrospect

@@ -32,9 +32,10 @@ inline ActivationOrigin Origin() {
 }
 
 // Two selections a transcript. Labels show in block 1 at "content" only; all else is noise. Labels
-// are described unless `bare`.
+// are described unless `bare`. Another origin has blocks 0 and 1 too.
 inline std::filesystem::path WriteActivations(const std::string& name, int64_t per_word = 30,
-                                              bool bare = false) {
+                                              bool bare = false,
+                                              const ActivationOrigin& origin = Origin()) {
   const auto path = std::filesystem::path(testing::TempDir()) / name;
   std::filesystem::remove(path);
   const std::vector<std::string> holders = {"user", "assistant", "character"};
@@ -70,14 +71,14 @@ inline std::filesystem::path WriteActivations(const std::string& name, int64_t p
       layout.token_id.push_back(1);
       layout.selection.push_back(selection);
       for (size_t hook = 0; hook < kHooks.size(); ++hook) {
-        for (int64_t d = 0; d < kWidth; ++d) {
+        for (int64_t d = 0; d < origin.d_model; ++d) {
           const bool tells = selection == 0 && hook == 1 && d == static_cast<int64_t>(word);
           rows[hook].push_back(static_cast<float>(random.Normal() + (tells ? 4 : 0)));
         }
       }
     }
   }
-  ActivationWriter writer(path, Origin(), layout, kHooks, StoreType::kFloat32, false);
+  ActivationWriter writer(path, origin, layout, kHooks, StoreType::kFloat32, false);
   for (size_t hook = 0; hook < kHooks.size(); ++hook) {
     writer.Write(hook, 0, std::as_bytes(std::span(rows[hook])));
   }
