@@ -110,10 +110,10 @@ class Bench {
       // In batches of the size that readings have.
       for (int64_t first = 0; first < rows_.size(0); first += ReadOptions().batch_rows) {
         const int64_t count = std::min(ReadOptions().batch_rows, rows_.size(0) - first);
-        for (std::string& sentence :
+        for (std::vector<std::string>& samples :
              oracle_.Answer(rows_.narrow(0, first, count),
                             {holders_.begin() + first, holders_.begin() + first + count}, {})) {
-          sentences.push_back(std::move(sentence));
+          sentences.push_back(std::move(samples.front()));
         }
       }
     } else {

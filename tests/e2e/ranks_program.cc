@@ -61,7 +61,11 @@ class LowRank : public Trainee {
   }
   int64_t Parts() const override { return parts_; }
   at::Tensor Loss(int64_t step, int64_t part) override {
-    if (interrupt_.Is(ranks_.rank(), step)) std::raise(SIGINT);
+    // Once: a second signal ends the process.
+    if (interrupt_.Is(ranks_.rank(), step) && !raised_) {
+      raised_ = true;
+      std::raise(SIGINT);
+    }
     if (fail_.Is(ranks_.rank(), step)) throw Error("this rank fails").Hint("as it was told to");
     const at::Tensor loss =
         LossOf(Random("x/" + std::to_string(step) + "/" + std::to_string(part), {8, 24}));
@@ -83,6 +87,7 @@ class LowRank : public Trainee {
   int64_t parts_;
   Ranks ranks_;
   Event interrupt_, fail_, nan_;
+  bool raised_ = false;
   at::Tensor a_, b_, unused_;
 };
 

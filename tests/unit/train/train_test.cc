@@ -184,11 +184,12 @@ TEST(TrainTest, ScoresMayLeanTowardsRareClasses) {
     TrainingRun run =
         RunOf("probe", activations, Folder(name),
               {"hooks=[\"blocks.1.hook_resid_post\"]", "selection=content", "lexicon=labels",
-               "solver=softmax", "softmax.steps=40", "prior_adjustments=" + adjustments});
+               "solver=softmax", "softmax.steps=200", "softmax.learning_rate=0.05",
+               "softmax.anchor=0", "prior_adjustments=" + adjustments});
     run.targets = targets;
     return Train(run).at("dev");
   };
-  const auto plain = dev("rare_plain", "[0]"), leaning = dev("rare_leaning", "[0,0.5,1,1.5]");
+  const auto plain = dev("rare_plain", "[0]"), leaning = dev("rare_leaning", "[0,1,2,4]");
   EXPECT_GT(leaning.at("macro_f1").get<double>(), plain.at("macro_f1").get<double>());
 }
 
