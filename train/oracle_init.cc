@@ -4,20 +4,18 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <limits>
 
 #include "base/random.h"
 #include "model/hooks.h"
-#include "train/judge.h"
-#include "train/linear.h"
+#include "train/discriminant.h"
 #include "train/standardise.h"
 
 namespace extrospect {
 namespace {
 
 // Discriminant analyses that are tried on dev for the joint vector.
-constexpr double kShrinkages[] = {0.2, 0.4, 0.6};
-constexpr double kPulls[] = {10.0, 20.0};
+const std::vector<double> kShrinkages = {0.2, 0.4, 0.6};
+const std::vector<double> kPulls = {10.0, 20.0};
 // Ridge of the words' representations, which have length 1.
 constexpr double kOverlap = 0.3;
 
@@ -69,25 +67,10 @@ Adapter InitialVectors(const LanguageModel& model) {
 LinearMap BestReading(const TrainingData& data, MetricsLog& log) {
   const at::Tensor raw = data.Rows("train").flatten(1);
   const Standardiser standardise(raw);
-  const DiscriminantAnalysis analysis(data.lexicon(), standardise(raw), data.Targets("train"));
-  const at::Tensor dev = standardise(data.Rows("dev").flatten(1)), targets = data.Targets("dev");
-  LinearMap best;
-  double least = std::numeric_limits<double>::infinity();
-  for (const double shrinkage : kShrinkages) {
-    for (const double pull : kPulls) {
-      const LinearMap map = analysis.Solve(shrinkage, pull);
-      const at::Tensor logits = map(dev);
-      const double temperature = FitTemperature(logits, targets);
-      const Judgement judged = Judge(data.lexicon(), at::log_softmax(logits / temperature, 1),
-                                     data.Labels("dev"), targets);
-      log.Add(
-          {{"event", "joint"}, {"shrinkage", shrinkage}, {"pull", pull}, {"dev", judged.ToJson()}});
-      if (judged.cross_entropy < least || !best.weight.defined()) {
-        least = judged.cross_entropy;
-        best = {map.weight / temperature, map.bias / temperature};
-      }
-    }
-  }
+  const ProbeData rows = {standardise(raw), data.Targets("train"),
+                          standardise(data.Rows("dev").flatten(1)), data.Targets("dev"),
+                          data.Labels("dev")};
+  const LinearMap best = BestDiscriminant(data.lexicon(), rows, kShrinkages, kPulls, "joint", log);
   // From standardised rows to rows as they are.
   const at::Tensor weight = best.weight * standardise.scale;
   return {weight, best.bias - at::mv(weight, standardise.mean)};

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "decode/oracle.h"
 #include "train/context_task.h"
+#include "train/epochs.h"
 #include "train/judge.h"
 #include "train/linear.h"
 #include "train/loop.h"
@@ -56,7 +57,8 @@ class OracleTrainee : public Trainee {
         mix_(QuestionMix::FromConfig(config)),
         seed_(static_cast<uint64_t>(config.Integer("seed"))),
         device_(weights_.input.mean.device()),
-        rows_(data.Rows("train").to(device_)) {
+        rows_(data.Rows("train").to(device_)),
+        epochs_(seed_, "oracle/epoch", rows_.size(0)) {
     CollectParameters();
     MeasureClasses();
     // Dev rows in equal steps, so that every emotion has a chance.
@@ -201,19 +203,15 @@ class OracleTrainee : public Trainee {
   // The step's questions: epochs over the rows are permutations, each with a stream of its own.
   std::vector<Question> Draw(int64_t step) {
     RandomStream random(seed_, "oracle/questions/" + std::to_string(step));
-    const int64_t n = rows_.size(0), size = config_.Integer("batch");
+    const int64_t size = config_.Integer("batch");
     const auto& split = data_.rows.split.at("train");
     std::vector<Question> questions;
     for (int64_t at = step * size; at < (step + 1) * size; ++at) {
-      if (at / n != epoch_ || order_.empty()) {
-        epoch_ = at / n;
-        order_ = RandomStream(seed_, "oracle/epoch/" + std::to_string(epoch_)).Permutation(n);
-      }
       if (context_ && random.Uniform() < config_.Number("context.share")) {
         questions.push_back(Tokenize(context_->Draw(/*held_out=*/false, random)));
         continue;
       }
-      const int64_t row = order_[static_cast<size_t>(at % n)];
+      const int64_t row = epochs_.Row(at);
       const int64_t example =
           data_.rows.example[static_cast<size_t>(split[static_cast<size_t>(row)])];
       Example labels = data_.transcripts->examples()[static_cast<size_t>(example)];
@@ -364,34 +362,12 @@ class OracleTrainee : public Trainee {
   std::vector<Question> held_out_;  // context questions from dev
   std::vector<Parameter> parameters_;
   std::vector<int32_t> prefix_;  // of every prompt
-  std::vector<int64_t> order_;   // of the rows, in this epoch
-  int64_t epoch_ = -1;
+  Epochs epochs_;
   std::vector<Question> drawn_;  // of the latest step
   int64_t drawn_step_ = -1;
   at::Tensor eval_rows_, eval_targets_, eval_labels_;
   std::vector<std::string> eval_holders_;
 };
-
-LoopOptions MakeLoopOptions(const TrainingRun& run, const TrainingData& data) {
-  const Config& config = run.config;
-  LoopOptions options;
-  options.name = run.kind;
-  options.steps = config.Integer("steps");
-  options.eval_every = config.Integer("eval_every");
-  options.patience = config.Integer("patience");
-  options.checkpoint_every = config.Integer("checkpoint_every");
-  options.adamw.learning_rate = config.Number("learning_rate");
-  options.adamw.weight_decay = config.Number("weight_decay");
-  options.adamw.clip_norm = config.Number("clip_norm");
-  options.warmup = config.Integer("warmup");
-  options.schedule = ParseSchedule(config.Text("schedule"));
-  options.folder = run.output;
-  options.resume = run.resume;
-  options.fingerprint = data.fingerprint;
-  options.progress = run.progress;
-  options.ranks = run.ranks;
-  return options;
-}
 
 }  // namespace
 

@@ -47,11 +47,6 @@ at::Tensor Dropout(const at::Tensor& x, double share, const at::Generator& gener
 
 }  // namespace
 
-Judgement JudgeLogits(const Lexicon& lexicon, const at::Tensor& logits, double temperature,
-                      const ProbeData& data) {
-  return Judge(lexicon, at::log_softmax(logits / temperature, 1), data.dev_label, data.dev_targets);
-}
-
 ProbeTrainee::ProbeTrainee(const Lexicon& lexicon, const ProbeData& data, const LinearMap& start,
                            const Config& config)
     : lexicon_(lexicon),
@@ -61,7 +56,8 @@ ProbeTrainee::ProbeTrainee(const Lexicon& lexicon, const ProbeData& data, const 
       start_(start),
       targets_(SpreadOverNear(lexicon, data.train_targets, config.Number("softmax.near_share"))),
       weight_(Leaf(start.weight)),
-      bias_(Leaf(start.bias)) {
+      bias_(Leaf(start.bias)),
+      epochs_(seed_, "probe/epoch", data.train.size(0)) {
   unseen_ = targets_.sum(0) == 0;
   const int64_t units = config.Integer("hidden.units"), features = start.weight.size(1);
   if (units == 0) return;
@@ -85,24 +81,12 @@ std::vector<Parameter> ProbeTrainee::Parameters() const {
   return parameters;
 }
 
-at::Tensor ProbeTrainee::Draw(int64_t step) {
-  // Epochs are permutations, each with a stream of its own.
-  const int64_t n = data_.train.size(0), size = std::min(config_.Integer("softmax.batch"), n);
-  std::vector<int64_t> drawn;
-  for (int64_t at = step * size; at < (step + 1) * size; ++at) {
-    const int64_t epoch = at / n;
-    if (order_.first != epoch) {
-      order_ = {epoch, RandomStream(seed_, "probe/epoch/" + std::to_string(epoch)).Permutation(n)};
-    }
-    drawn.push_back(order_.second[static_cast<size_t>(at % n)]);
-  }
-  return at::tensor(drawn, at::TensorOptions(at::kLong).device(at::kCPU));
-}
-
 at::Tensor ProbeTrainee::Loss(int64_t step, int64_t) {
   at::Tensor x = data_.train, targets = targets_;
-  if (config_.Integer("softmax.batch") > 0) {
-    const at::Tensor rows = Draw(step).to(x.device());
+  if (const int64_t batch = config_.Integer("softmax.batch"); batch > 0) {
+    const at::Tensor rows = at::tensor(epochs_.Step(step, std::min(batch, x.size(0))),
+                                       at::TensorOptions(at::kLong).device(at::kCPU))
+                                .to(x.device());
     x = x.index_select(0, rows);
     targets = targets.index_select(0, rows);
   }

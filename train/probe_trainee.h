@@ -4,26 +4,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "base/config.h"
 #include "decode/probe.h"
 #include "records/lexicon.h"
-#include "train/judge.h"
-#include "train/linear.h"
+#include "train/discriminant.h"
+#include "train/epochs.h"
 #include "train/loop.h"
 
 namespace extrospect {
-
-// Standardised features [n, F] and targets of the two splits that fitting sees.
-struct ProbeData {
-  at::Tensor train, train_targets, dev, dev_targets, dev_label;
-};
-
-// Of logits / temperature on dev.
-Judgement JudgeLogits(const Lexicon& lexicon, const at::Tensor& logits, double temperature,
-                      const ProbeData& data);
 
 // Cross-entropy plus a pull of the linear map towards its start: how far the data may move a
 // reading that the lexicon's neighbourhoods support. A hidden layer starts without a say. Classes
@@ -43,9 +33,6 @@ class ProbeTrainee : public Trainee {
   ProbeWeights Weights() const;
 
  private:
-  // Training rows of this step, [batch] int64.
-  at::Tensor Draw(int64_t step);
-
   const Lexicon& lexicon_;
   const ProbeData& data_;
   const Config& config_;
@@ -53,7 +40,7 @@ class ProbeTrainee : public Trainee {
   LinearMap start_;
   at::Tensor targets_, unseen_;
   at::Tensor weight_, bias_, hidden_weight_, hidden_bias_, hidden_out_;
-  std::pair<int64_t, std::vector<int64_t>> order_ = {-1, {}};  // an epoch's permutation
+  Epochs epochs_;
 };
 
 }  // namespace extrospect

@@ -20,28 +20,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Tries all shrinkages and pulls; the winner is scaled so that its temperature on dev is 1.
-LinearMap BestDiscriminant(const Lexicon& lexicon, const ProbeData& data, const Config& config,
-                           MetricsLog& log) {
-  const DiscriminantAnalysis analysis(lexicon, data.train, data.train_targets);
-  double best = std::numeric_limits<double>::infinity();
-  LinearMap best_map;
-  for (const double shrinkage : config.NumberList("lda.shrinkages")) {
-    for (const double pull : config.NumberList("lda.pulls")) {
-      const LinearMap map = analysis.Solve(shrinkage, pull);
-      const at::Tensor logits = map(data.dev);
-      const double temperature = FitTemperature(logits, data.dev_targets);
-      const Judgement dev = JudgeLogits(lexicon, logits, temperature, data);
-      log.Add({{"event", "lda"}, {"shrinkage", shrinkage}, {"pull", pull}, {"dev", dev.ToJson()}});
-      if (dev.cross_entropy < best || !best_map.weight.defined()) {
-        best = dev.cross_entropy;
-        best_map = {map.weight / temperature, map.bias / temperature};
-      }
-    }
-  }
-  return best_map;
-}
-
 // Valence and arousal of every row's label, [n, 2].
 at::Tensor AffectTargets(const Lexicon& lexicon, const at::Tensor& targets) {
   at::Tensor values =
@@ -99,7 +77,10 @@ std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& traini
   if (data.train_targets.select(1, lexicon.nothing()).sum().item<double>() == 0) {
     map.bias[lexicon.nothing()] = kNeverRead;
   }
-  if (solver != "softmax") map = BestDiscriminant(lexicon, data, config, log);
+  if (solver != "softmax") {
+    map = BestDiscriminant(lexicon, data, config.NumberList("lda.shrinkages"),
+                           config.NumberList("lda.pulls"), "lda", log);
+  }
   ProbeWeights weights;
   weights.weight = map.weight;
   weights.bias = map.bias;

@@ -92,6 +92,27 @@ std::shared_ptr<const LanguageModel> LoadTrainingModel(const TrainingRun& run,
   return model;
 }
 
+LoopOptions MakeLoopOptions(const TrainingRun& run, const TrainingData& data) {
+  const Config& config = run.config;
+  LoopOptions options;
+  options.name = run.kind;
+  options.steps = config.Integer("steps");
+  options.eval_every = config.Integer("eval_every");
+  options.patience = config.Integer("patience");
+  options.checkpoint_every = config.Integer("checkpoint_every");
+  options.adamw.learning_rate = config.Number("learning_rate");
+  options.adamw.weight_decay = config.Number("weight_decay");
+  options.adamw.clip_norm = config.Number("clip_norm");
+  options.warmup = config.Integer("warmup");
+  options.schedule = ParseSchedule(config.Text("schedule"));
+  options.folder = run.output;
+  options.resume = run.resume;
+  options.fingerprint = data.fingerprint;
+  options.progress = run.progress;
+  options.ranks = run.ranks;
+  return options;
+}
+
 void Calibrate(DecoderInfo& info, const at::Tensor& dev_logits, const TrainingData& data,
                const Config& config, MetricsLog& log) {
   const at::Tensor targets = data.Targets("dev"), label = data.Labels("dev");

@@ -15,6 +15,7 @@
 #include "decode/decoder.h"
 #include "model/model.h"
 #include "train/dataset.h"
+#include "train/loop.h"
 #include "train/metrics_log.h"
 #include "train/sweep.h"
 
@@ -65,6 +66,9 @@ std::shared_ptr<const LanguageModel> LoadTrainingModel(const TrainingRun& run,
 // "calibration").
 void Calibrate(DecoderInfo& info, const at::Tensor& dev_logits, const TrainingData& data,
                const Config& config, MetricsLog& log);
+
+// The loop's options from the configuration's keys of the same names.
+LoopOptions MakeLoopOptions(const TrainingRun& run, const TrainingData& data);
 
 // Figures of a finished decoder on every split.
 nlohmann::ordered_json Figures(const Decoder& decoder, const TrainingData& data);

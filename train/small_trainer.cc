@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "decode/small.h"
 #include "model/weight_file.h"
+#include "train/epochs.h"
 #include "train/judge.h"
 #include "train/linear.h"
 #include "train/loop.h"
@@ -215,21 +216,11 @@ class SmallTrainee : public Trainee {
     }
   }
 
-  // The rows of this step: epochs are permutations, each with a stream of its own.
-  std::vector<int64_t> Draw(int64_t step, const std::string& name) const {
+  // The rows of this step, as many as the option `name` says.
+  std::vector<int64_t> Draw(int64_t step, const std::string& name) {
     const auto n = static_cast<int64_t>(examples_.size());
-    const int64_t size = std::min(config_.Integer(name), n);
-    std::vector<int64_t> drawn;
-    for (int64_t at = step * size; at < (step + 1) * size; ++at) {
-      const int64_t epoch = at / n;
-      auto& order = orders_[name];
-      if (order.first != epoch || order.second.empty()) {
-        order = {epoch,
-                 RandomStream(seed_, "small/" + name + "/" + std::to_string(epoch)).Permutation(n)};
-      }
-      drawn.push_back(order.second[static_cast<size_t>(at % n)]);
-    }
-    return drawn;
+    const auto [epochs, is_new] = epochs_.try_emplace(name, seed_, "small/" + name, n);
+    return epochs->second.Step(step, std::min(config_.Integer(name), n));
   }
 
   // The coordinates of these rows, with noise.
@@ -355,7 +346,7 @@ class SmallTrainee : public Trainee {
   std::vector<SmallExample> examples_;
   bool has_descriptions_ = false;
   at::Tensor coordinates_, dev_coordinates_;
-  mutable std::map<std::string, std::pair<int64_t, std::vector<int64_t>>> orders_;
+  std::map<std::string, Epochs> epochs_;  // by option
   mutable std::map<int64_t, std::vector<int64_t>> by_class_;
 };
 
@@ -433,22 +424,7 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& traini
   }
   SmallTrainee trainee(training, config, shape, tensors, pieces, word_ids);
 
-  LoopOptions options;
-  options.name = "small";
-  options.steps = config.Integer("steps");
-  options.eval_every = config.Integer("eval_every");
-  options.patience = config.Integer("patience");
-  options.checkpoint_every = config.Integer("checkpoint_every");
-  options.adamw.learning_rate = config.Number("learning_rate");
-  options.adamw.weight_decay = config.Number("weight_decay");
-  options.adamw.clip_norm = config.Number("clip_norm");
-  options.warmup = config.Integer("warmup");
-  options.schedule = ParseSchedule(config.Text("schedule"));
-  options.folder = run.output;
-  options.resume = run.resume;
-  options.fingerprint = training.fingerprint;
-  options.progress = run.progress;
-  const LoopResult result = RunTraining(trainee, options, log);
+  const LoopResult result = RunTraining(trainee, MakeLoopOptions(run, training), log);
 
   const double unseen_scale = trainee.PlaceUnseen();
   Calibrate(info, trainee.DevLogits(), training, config, log);

@@ -1,0 +1,36 @@
+#include "train/discriminant.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+namespace extrospect {
+
+Judgement JudgeLogits(const Lexicon& lexicon, const at::Tensor& logits, double temperature,
+                      const ProbeData& data) {
+  return Judge(lexicon, at::log_softmax(logits / temperature, 1), data.dev_label, data.dev_targets);
+}
+
+LinearMap BestDiscriminant(const Lexicon& lexicon, const ProbeData& data,
+                           const std::vector<double>& shrinkages, const std::vector<double>& pulls,
+                           const std::string& event, MetricsLog& log) {
+  const DiscriminantAnalysis analysis(lexicon, data.train, data.train_targets);
+  double best = std::numeric_limits<double>::infinity();
+  LinearMap best_map;
+  for (const double shrinkage : shrinkages) {
+    for (const double pull : pulls) {
+      const LinearMap map = analysis.Solve(shrinkage, pull);
+      const at::Tensor logits = map(data.dev);
+      const double temperature = FitTemperature(logits, data.dev_targets);
+      const Judgement dev = JudgeLogits(lexicon, logits, temperature, data);
+      log.Add({{"event", event}, {"shrinkage", shrinkage}, {"pull", pull}, {"dev", dev.ToJson()}});
+      if (dev.cross_entropy < best || !best_map.weight.defined()) {
+        best = dev.cross_entropy;
+        best_map = {map.weight / temperature, map.bias / temperature};
+      }
+    }
+  }
+  return best_map;
+}
+
+}  // namespace extrospect

@@ -1,0 +1,32 @@
+// The best closed-form reading of the classes: what the probe begins with, and what an oracle's
+// joint vector is made from.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "records/lexicon.h"
+#include "train/judge.h"
+#include "train/linear.h"
+#include "train/metrics_log.h"
+
+namespace extrospect {
+
+// Standardised features [n, F] and targets of the two splits that fitting sees.
+struct ProbeData {
+  at::Tensor train, train_targets, dev, dev_targets, dev_label;
+};
+
+// Of logits / temperature on dev.
+Judgement JudgeLogits(const Lexicon& lexicon, const at::Tensor& logits, double temperature,
+                      const ProbeData& data);
+
+// Tries all shrinkages and pulls (see DiscriminantAnalysis), logging each as `event`. The one whose
+// cross-entropy on dev is least wins, scaled so that its temperature there is 1.
+LinearMap BestDiscriminant(const Lexicon& lexicon, const ProbeData& data,
+                           const std::vector<double>& shrinkages, const std::vector<double>& pulls,
+                           const std::string& event, MetricsLog& log);
+
+}  // namespace extrospect
