@@ -7,21 +7,10 @@
 #include <utility>
 
 #include "extract/extract.h"
+#include "extract/file_sink.h"
 #include "model/hooks.h"
 
 namespace extrospect {
-
-ActivationOrigin OriginOf(const LanguageModel& model) {
-  ActivationOrigin origin;
-  origin.model_name = model.name;
-  origin.model_sha256 = model.sha256;
-  origin.architecture = model.architecture.family;
-  origin.n_layers = model.architecture.n_layers;
-  origin.d_model = model.architecture.d_model;
-  origin.tokenizer_sha256 = model.tokenizer->Sha256();
-  origin.chat_template_sha256 = model.chat_template_sha256;
-  return origin;
-}
 
 void CheckFitsModel(const DecoderInfo& info, const LanguageModel& model) {
   const ActivationOrigin origin = OriginOf(model);

@@ -10,13 +10,10 @@
 #include "decode/decoder.h"
 #include "extract/prepare.h"
 #include "model/model.h"
-#include "records/activations.h"
 #include "records/transcripts.h"
 
 namespace extrospect {
 
-// What a model says of itself, for CheckFits.
-ActivationOrigin OriginOf(const LanguageModel& model);
 // Throws Error, naming both sides, unless the decoder can read activations of the model.
 void CheckFitsModel(const DecoderInfo& info, const LanguageModel& model);
 

@@ -10,9 +10,9 @@
 namespace extrospect {
 
 // What a file says of the model that its rows come from. `dtype` is the compute dtype's name,
-// `config` the resolved run as JSON.
-ActivationOrigin OriginOf(const LanguageModel& model, const std::string& dtype,
-                          const std::string& config);
+// `config` the resolved run as JSON; whether a decoder fits depends on neither.
+ActivationOrigin OriginOf(const LanguageModel& model, const std::string& dtype = "",
+                          const std::string& config = "");
 
 // Writes rows in the stored type. Throws Error for values that float16 cannot hold.
 class FileSink : public RowSink {

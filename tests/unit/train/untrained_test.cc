@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "decode/activation_rows.h"
 #include "decode/load.h"
-#include "decode/token_rows.h"
+#include "extract/file_sink.h"
 #include "tests/unit/decode/tiny_model.h"
 #include "tests/unit/train/synthetic.h"
 #include "train/options.h"
