@@ -32,6 +32,9 @@ run_fuzzers() {
     corpus="$CACHE/fuzz/$name"
     mkdir -p "$corpus" "$CACHE/fuzz/found"
     seeds=()
+    if [[ "$name" == transcripts_fuzz ]]; then
+      head -n 3 "$ROOT/datasets/emotions/transcripts.jsonl" > "$corpus/dataset"
+    fi
     if [[ -d "$ROOT/tests/parity/fixtures/${name%_fuzz}" ]]; then
       seeds=("$ROOT/tests/parity/fixtures/${name%_fuzz}")
     fi
