@@ -23,6 +23,7 @@ constexpr std::array<const char*, 4> kKinds = {"oracle", "vector", "affine", "se
 constexpr char kPeftFolder[] = "peft";
 constexpr int64_t kMaxTokens = 4096;  // of an answer
 constexpr size_t kMaxText = 1 << 16;
+constexpr int64_t kMaxSharpness = 64;  // vectors of words
 // Answers that are written at the same time; each takes memory for its keys and values.
 constexpr size_t kSequencesAtOnce = 256;
 
@@ -126,14 +127,26 @@ std::unique_ptr<Oracle> Oracle::Load(const DecoderFile& file, const std::filesys
   };
   weights.input.mean = LoadTensor(tensors, "input.mean", {hooks, info.d_model}, device);
   load("map", weights.input.map, {hooks, info.d_model, info.d_model});
-  load("joint", weights.input.joint, {info.d_model, hooks * info.d_model});
-  load("joint_bias", weights.input.joint_bias, {info.d_model});
+  const int64_t classes = info.lexicon.size();
+  load("keys", weights.input.keys, {classes, hooks * info.d_model});
+  load("key_bias", weights.input.key_bias, {classes});
+  load("codes", weights.input.codes, {classes, info.d_model});
+  const auto sharpness = tensors.entries().find("input.sharpness");
+  if (sharpness != tensors.entries().end()) {
+    const std::vector<int64_t>& shape = sharpness->second.shape;
+    load("sharpness", weights.input.sharpness,
+         {shape.empty() ? 1 : std::min(shape.front(), kMaxSharpness)});
+  }
   load("scale", weights.input.scale, {hooks});
   load("bias", weights.input.bias, {hooks, info.d_model});
   if (weights.input.scale.defined() != weights.input.bias.defined() ||
-      weights.input.joint.defined() != weights.input.joint_bias.defined()) {
-    throw Error("a map of the decoder's input lacks its bias, or a bias its map")
-        .At(tensors.name());
+      weights.input.keys.defined() != weights.input.key_bias.defined() ||
+      weights.input.keys.defined() != weights.input.codes.defined() ||
+      weights.input.keys.defined() != weights.input.sharpness.defined()) {
+    throw Error("tensors of the decoder's input are missing")
+        .At(tensors.name())
+        .Expected(
+            "input.keys, .key_bias, .codes and .sharpness together, input.scale and .bias too");
   }
   if (info.kind == "oracle") {
     weights.adapter = LoadPeft(folder / kPeftFolder, model->architecture, devices);

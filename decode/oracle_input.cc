@@ -6,7 +6,11 @@
 
 namespace extrospect {
 
-at::Tensor OracleInput::Vectors(const at::Tensor& rows) const {
+at::Tensor OracleInput::Scores(const at::Tensor& rows) const {
+  return keys.defined() ? at::linear((rows - mean).flatten(1), keys, key_bias) : at::Tensor();
+}
+
+at::Tensor OracleInput::Vectors(const at::Tensor& rows, const at::Tensor& scores) const {
   if (scale.defined()) return rows * scale.view({-1, 1}) + bias;
   const at::Tensor centred = rows - mean;
   at::Tensor vectors = centred;
@@ -14,8 +18,9 @@ at::Tensor OracleInput::Vectors(const at::Tensor& rows) const {
     // [hooks, n, d] · [hooks, d, d]ᵀ
     vectors = at::bmm(centred.transpose(0, 1), map.transpose(1, 2)).transpose(0, 1);
   }
-  if (joint.defined()) {
-    vectors = at::cat({at::linear(centred.flatten(1), joint, joint_bias).unsqueeze(1), vectors}, 1);
+  if (keys.defined()) {
+    const at::Tensor attention = at::softmax(scores.unsqueeze(1) * sharpness.view({-1, 1}), 2);
+    vectors = at::cat({at::matmul(attention, codes), vectors}, 1);
   }
   return vectors;
 }
@@ -27,8 +32,10 @@ std::map<std::string, at::Tensor> OracleInput::Named() const {
   };
   add("mean", mean);
   add("map", map);
-  add("joint", joint);
-  add("joint_bias", joint_bias);
+  add("keys", keys);
+  add("key_bias", key_bias);
+  add("codes", codes);
+  add("sharpness", sharpness);
   add("scale", scale);
   add("bias", bias);
   return named;

@@ -53,13 +53,14 @@ bool AdamW::Step(double factor) {
   const double scale = options_.clip_norm > 0 && gradient_norm_ > options_.clip_norm
                            ? options_.clip_norm / gradient_norm_
                            : 1.0;
-  const double rate = options_.learning_rate * factor;
+  const double base_rate = options_.learning_rate * factor;
   const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(steps_));
   const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(steps_));
   for (size_t i = 0; i < parameters_.size(); ++i) {
     at::Tensor value = parameters_[i].value;
     if (!value.grad().defined()) continue;
     const at::Tensor gradient = scale == 1.0 ? value.grad() : value.grad() * scale;
+    const double rate = base_rate * parameters_[i].rate;
     if (parameters_[i].decay) value.mul_(1 - rate * options_.weight_decay);
     m_[i].mul_(options_.beta1).add_(gradient, 1 - options_.beta1);
     v_[i].mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);

@@ -31,6 +31,7 @@ struct Parameter {
   std::string name;
   at::Tensor value;  // a leaf that requires a gradient
   bool decay = true;
+  double rate = 1.0;  // times the learning rate
 };
 
 // Not thread-safe.

@@ -110,7 +110,6 @@ LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
 
   const auto& transcripts = reader.layout().transcripts;
   std::vector<RawLabels> raw;
-  std::vector<std::string> situations;
   std::set<std::string> words;
   size_t found_targets = 0;
   for (size_t i = 0; i < transcripts.size(); ++i) {
@@ -133,10 +132,10 @@ LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
     example.description = labels.description;
     example.split = labels.split;
     example.hard = labels.hard;
+    example.situation = labels.situation.empty() ? example.id : labels.situation;
     example.intensity = labels.intensity;
     example.transcript = static_cast<uint32_t>(i);
     examples_.push_back(std::move(example));
-    situations.push_back(labels.situation);
     raw.push_back(std::move(labels));
   }
   if (examples_.empty()) {
@@ -174,20 +173,19 @@ LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
       examples_[i].classes.push_back(lexicon_.Find(word));
     }
   }
-  AssignSplits(situations);
+  AssignSplits();
 }
 
-void LabelledTranscripts::AssignSplits(const std::vector<std::string>& situations) {
+void LabelledTranscripts::AssignSplits() {
   static const std::set<std::string> kNames = {"train", "dev", "test", "unseen"};
   std::map<std::string, int64_t> counts;
   bool any = false;
   for (const Example& example : examples_) any = any || !example.split.empty();
   if (!any) {
     note_ = "no splits given: 80/10/10 by a hash of situation or id";
-    for (size_t i = 0; i < examples_.size(); ++i) {
-      const std::string& key = situations[i].empty() ? examples_[i].id : situations[i];
-      const uint64_t tenth = RandomStream(0, "split/" + key).Below(10);
-      examples_[i].split = tenth < 8 ? "train" : tenth == 8 ? "dev" : "test";
+    for (Example& example : examples_) {
+      const uint64_t tenth = RandomStream(0, "split/" + example.situation).Below(10);
+      example.split = tenth < 8 ? "train" : tenth == 8 ? "dev" : "test";
     }
   }
   for (Example& example : examples_) {

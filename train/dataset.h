@@ -19,6 +19,7 @@ namespace extrospect {
 // Labels of one transcript.
 struct Example {
   std::string id, holder, description, split, hard;
+  std::string situation;  // examples of one belong together; its id, where none is given
   int64_t intensity = 0;  // 1 … 5; 0: not known
   // Classes in the lexicon, the main one first. Several share the probability equally.
   std::vector<int64_t> classes;
@@ -52,7 +53,7 @@ class LabelledTranscripts {
   std::string Sha256() const;
 
  private:
-  void AssignSplits(const std::vector<std::string>& situations);
+  void AssignSplits();
 
   const ActivationReader* reader_;
   std::vector<Example> examples_;

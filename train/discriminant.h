@@ -14,7 +14,7 @@
 
 namespace extrospect {
 
-// Standardised features [n, F] and targets of the two splits that fitting sees.
+// Features [n, F] and targets of the two splits that fitting sees.
 struct ProbeData {
   at::Tensor train, train_targets, dev, dev_targets, dev_label;
 };
@@ -23,10 +23,18 @@ struct ProbeData {
 Judgement JudgeLogits(const Lexicon& lexicon, const at::Tensor& logits, double temperature,
                       const ProbeData& data);
 
-// Tries all shrinkages and pulls (see DiscriminantAnalysis), logging each as `event`. The one whose
-// cross-entropy on dev is least wins, scaled so that its temperature there is 1.
-LinearMap BestDiscriminant(const Lexicon& lexicon, const ProbeData& data,
-                           const std::vector<double>& shrinkages, const std::vector<double>& pulls,
-                           const std::string& event, MetricsLog& log);
+// A discriminant analysis whose scores are divided by a temperature.
+struct Discriminant {
+  LinearMap map;
+  double shrinkage = 0, pull = 0, temperature = 1;
+};
+
+// Tries all shrinkages and pulls (see DiscriminantAnalysis) on standardised features, logging each
+// as `event`. The one whose cross-entropy on dev is least wins, at the temperature that fits it
+// there.
+Discriminant BestDiscriminant(const Lexicon& lexicon, const ProbeData& data,
+                              const std::vector<double>& shrinkages,
+                              const std::vector<double>& pulls, const std::string& event,
+                              MetricsLog& log);
 
 }  // namespace extrospect

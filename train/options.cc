@@ -5,12 +5,11 @@
 #include "base/error.h"
 #include "decode/logit_lens.h"
 #include "decode/oracle.h"
-#include "train/untrained_options.h"
+#include "train/common_options.h"
+#include "train/model_options.h"
 
 namespace extrospect {
 namespace {
-
-constexpr double kMax = 1e9;
 
 std::vector<ConfigOption> SharedOptions() {
   return {
@@ -37,7 +36,7 @@ std::vector<ConfigOption> SharedOptions() {
        .value = -1,
        .help = "only the first N transcripts; -1: all",
        .min = -1,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "seed", .value = 0, .help = "seed of every random choice", .min = 0, .max = 1e15},
       {.name = "sweep.hooks",
        .value = "all",
@@ -56,7 +55,7 @@ std::vector<ConfigOption> SharedOptions() {
        .value = 20.0,
        .help = "pull of class means to their neighbours in the sweep, in examples",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "max_false_alarms",
        .value = 0.05,
        .help = "share of dev's neutral rows that may be read as a feeling; sets when to abstain",
@@ -80,12 +79,12 @@ std::vector<ConfigOption> ProbeOptions() {
        .value = {5.0, 10.0, 20.0, 30.0},
        .help = "pulls of class means to their neighbours to try on dev, in examples",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "softmax.steps",
        .value = 80,
        .help = "full-batch AdamW steps",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "softmax.learning_rate",
        .value = 0.001,
        .help = "peak learning rate",
@@ -95,7 +94,7 @@ std::vector<ConfigOption> ProbeOptions() {
        .value = 0.05,
        .help = "penalty on the squared distance from where the gradient solver starts",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "softmax.near_share",
        .value = 0.0,
        .help = "share of each target that is spread over the near-miss words",
@@ -105,22 +104,22 @@ std::vector<ConfigOption> ProbeOptions() {
        .value = 5,
        .help = "steps between evaluations on dev",
        .min = 1,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "softmax.patience",
        .value = 6,
        .help = "evaluations without improvement before it stops; 0: never",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "softmax.batch",
        .value = 0,
        .help = "rows in a step; 0: all of them",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "softmax.warmup",
        .value = 0,
        .help = "steps of rising learning rate",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "softmax.weight_decay",
        .value = 0.0,
        .help = "AdamW's decay of the weights",
@@ -151,17 +150,17 @@ std::vector<ConfigOption> ProbeOptions() {
        .value = {0.03, 0.1, 0.3, 1.0, 3.0},
        .help = "ridge penalties of the valence and arousal regression to try on dev",
        .min = 1e-9,
-       .max = kMax},
+       .max = kMaxOption},
       {.name = "checkpoint_every",
        .value = 0,
        .help = "steps between checkpoints; 0: only when interrupted",
        .min = 0,
-       .max = kMax},
+       .max = kMaxOption},
   };
 }
 
 std::vector<ConfigOption> SmallOptions() {
-  return {
+  std::vector<ConfigOption> options = {
       {.name = "network.rank",
        .value = 128,
        .help = "coordinates that rows are projected to before the soft prefix",
@@ -198,8 +197,7 @@ std::vector<ConfigOption> SmallOptions() {
        .value = 20.0,
        .help = "pull of class means to their neighbours in the fixed projection, in examples",
        .min = 0,
-       .max = kMax},
-      {.name = "steps", .value = 250, .help = "steps", .min = 0, .max = kMax},
+       .max = kMaxOption},
       {.name = "batch",
        .value = 48,
        .help = "rows in a step, with their descriptions",
@@ -210,22 +208,6 @@ std::vector<ConfigOption> SmallOptions() {
        .help = "more rows in a step, with \"The {holder} feels {word}\" alone",
        .min = 0,
        .max = 65536},
-      {.name = "learning_rate", .value = 0.002, .help = "peak learning rate", .min = 0, .max = 10},
-      {.name = "warmup",
-       .value = 30,
-       .help = "steps of rising learning rate",
-       .min = 0,
-       .max = kMax},
-      {.name = "schedule",
-       .value = "cosine",
-       .help = "how the learning rate falls",
-       .choices = {"cosine", "linear", "constant"}},
-      {.name = "weight_decay", .value = 0.05, .help = "AdamW's decay", .min = 0, .max = 10},
-      {.name = "clip_norm",
-       .value = 1.0,
-       .help = "greatest gradient norm; 0: no clipping",
-       .min = 0,
-       .max = kMax},
       {.name = "dropout", .value = 0.1, .help = "dropout in the network", .min = 0, .max = 0.9},
       {.name = "noise",
        .value = 1.0,
@@ -242,224 +224,13 @@ std::vector<ConfigOption> SmallOptions() {
        .help = "weight of the descriptions' loss beside the words'",
        .min = 0,
        .max = 100},
-      {.name = "eval_every",
-       .value = 50,
-       .help = "steps between evaluations",
-       .min = 1,
-       .max = kMax},
-      {.name = "patience",
-       .value = 0,
-       .help = "evaluations without improvement before it stops; 0: never",
-       .min = 0,
-       .max = kMax},
-      {.name = "checkpoint_every",
-       .value = 200,
-       .help = "steps between checkpoints; 0: only when interrupted",
-       .min = 0,
-       .max = kMax},
   };
-}
-
-std::vector<ConfigOption> InjectionOptions(const std::string& kind) {
-  return {
-      {.name = "prompt.placeholder",
-       .value = " ?",
-       .help = "the text at which activations enter; a single token of the model"},
-      {.name = "prompt.question",
-       .value = "",
-       .help = "what is asked in reading, with {holder}; empty: What does the {holder} feel?"},
-      {.name = "injection.block",
-       .value = kind == "affine" ? -1 : 1,
-       .help = "activations enter after this block; -1: at the embeddings",
-       .min = -1,
-       .max = 65536},
-      {.name = "injection.rule",
-       .value = kind == "affine" ? "verbatim" : "add",
-       .help = "add: norm-matched, to what is there; replace: norm-matched; verbatim: as it is",
-       .choices = {"add", "replace", "verbatim"}},
-      {.name = "injection.coefficient",
-       .value = kind == "affine" ? 1.0 : 2.0,
-       .help = "factor of what is injected, after the norms have been matched",
-       .min = -kMax,
-       .max = kMax},
-      {.name = "dtype",
-       .value = "bf16",
-       .help = "of the language model; what is trained is always f32",
-       .choices = {"bf16", "f32"}},
-      {.name = "tails",
-       .value = 8,
-       .help = "likeliest first tokens whose words are scored to their ends in reading; -1: all",
-       .min = -1,
-       .max = kMax},
-      {.name = "max_answer_tokens", .value = 40, .help = "longest answer", .min = 1, .max = 4096},
-      {.name = "eval_rows",
-       .value = 128,
-       .help = "dev rows of an evaluation in training; calibration takes all",
-       .min = 1,
-       .max = kMax},
-  };
-}
-
-std::vector<ConfigOption> LoraOptions() {
-  return {
-      {.name = "lora.rank", .value = 16, .help = "rank of the updates", .min = 1, .max = 65536},
-      {.name = "lora.alpha", .value = 32.0, .help = "scale times rank", .min = 1e-6, .max = kMax},
-      {.name = "lora.dropout",
-       .value = 0.0,
-       .help = "dropout of the updates' inputs",
-       .min = 0,
-       .max = 0.9},
-      {.name = "lora.targets",
-       .value = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"},
-       .help = "matrices that are adapted"},
-      {.name = "lora.blocks",
-       .value = "all",
-       .help = "blocks that are adapted, as --layers names them"},
-      {.name = "input.map",
-       .value = true,
-       .help = "train a square map of each hook's vector, from the identity"},
-      {.name = "input.joint",
-       .value = true,
-       .help = "one more vector: a linear reading of all hooks in the space of the words' own "
-               "representations, trained from a closed-form start"},
-  };
-}
-
-std::vector<ConfigOption> MadeUpOptions() {
-  return {
-      {.name = "taught_steps",
-       .value = 60,
-       .help = "first steps in which, ever more rarely, the right answer is what the closed-form "
-               "reading of the joint vector says",
-       .min = 0,
-       .max = kMax},
-      {.name = "resample.share",
-       .value = 0.9,
-       .help = "share of the questions about a class for which the row is made up: the class's "
-               "mean and another row's deviation from its own",
-       .min = 0,
-       .max = 1},
-      {.name = "resample.pull",
-       .value = 20.0,
-       .help = "pull of those class means to their neighbours, in examples",
-       .min = 0,
-       .max = kMax},
-  };
-}
-
-std::vector<ConfigOption> ContextOptions() {
-  return {
-      {.name = "context.share",
-       .value = 0.0,
-       .help = "share of questions about the text before or after a token (context prediction)",
-       .min = 0,
-       .max = 1},
-      {.name = "context.activations",
-       .value = "",
-       .help = "their activation file: extract --tokens all --pool none, any text"},
-      {.name = "context.max_tokens",
-       .value = 6,
-       .help = "longest text asked for, in tokens",
-       .min = 1,
-       .max = 256},
-  };
-}
-
-std::vector<ConfigOption> OracleTrainingOptions(const std::string& kind) {
-  const bool oracle = kind == "oracle";
-  return {
-      {.name = "steps", .value = oracle ? 250 : 200, .help = "steps", .min = 0, .max = kMax},
-      {.name = "batch", .value = 32, .help = "questions in a step", .min = 1, .max = 65536},
-      {.name = "micro_batch",
-       .value = 0,
-       .help = "questions in memory at a time; 0: the whole batch",
-       .min = 0,
-       .max = 65536},
-      {.name = "learning_rate",
-       .value = oracle ? 0.002 : 0.01,
-       .help = "peak learning rate",
-       .min = 0,
-       .max = 10},
-      {.name = "warmup",
-       .value = 20,
-       .help = "steps of rising learning rate",
-       .min = 0,
-       .max = kMax},
-      {.name = "schedule",
-       .value = "linear",
-       .help = "how the learning rate falls",
-       .choices = {"cosine", "linear", "constant"}},
-      {.name = "weight_decay", .value = 0.0, .help = "AdamW's decay", .min = 0, .max = 10},
-      {.name = "clip_norm",
-       .value = 1.0,
-       .help = "greatest gradient norm; 0: no clipping",
-       .min = 0,
-       .max = kMax},
-      {.name = "noise",
-       .value = 0.3,
-       .help = "Gaussian noise on the rows, in standard deviations within a class",
-       .min = 0,
-       .max = 10},
-      {.name = "questions.closed",
-       .value = oracle ? 0.1 : 0.0,
-       .help = "share of questions to be answered with yes or no",
-       .min = 0,
-       .max = 1},
-      {.name = "questions.intensity",
-       .value = oracle ? 0.05 : 0.0,
-       .help = "share of questions for the intensity",
-       .min = 0,
-       .max = 1},
-      {.name = "questions.holder",
-       .value = oracle ? 0.05 : 0.0,
-       .help = "share of questions for the holder",
-       .min = 0,
-       .max = 1},
-      {.name = "questions.described",
-       .value = oracle ? 0.15 : 0.0,
-       .help = "share of open answers that are whole descriptions",
-       .min = 0,
-       .max = 1},
-      {.name = "questions.unnamed",
-       .value = 0.1,
-       .help = "share of open questions that do not name the holder",
-       .min = 0,
-       .max = 1},
-      {.name = "questions.reworded",
-       .value = oracle ? 0.3 : 0.0,
-       .help = "share of questions in other words than those that are used in reading",
-       .min = 0,
-       .max = 1},
-      {.name = "eval_every",
-       .value = 50,
-       .help = "steps between evaluations",
-       .min = 1,
-       .max = kMax},
-      {.name = "patience",
-       .value = 0,
-       .help = "evaluations without improvement before it stops; 0: never",
-       .min = 0,
-       .max = kMax},
-      {.name = "checkpoint_every",
-       .value = 100,
-       .help = "steps between checkpoints; 0: only when interrupted",
-       .min = 0,
-       .max = kMax},
-  };
-}
-
-std::vector<ConfigOption> OracleOptions(const std::string& kind) {
-  std::vector<ConfigOption> options = InjectionOptions(kind);
-  const auto append = [&](std::vector<ConfigOption> more) {
-    for (ConfigOption& option : more) options.push_back(std::move(option));
-  };
-  if (kind == "oracle") {
-    append(LoraOptions());
-    append(MadeUpOptions());
-    append(ContextOptions());
-  }
-  append(OracleTrainingOptions(kind));
-  return options;
+  return Joined({std::move(options), LoopConfig({.steps = 250,
+                                                 .learning_rate = 0.002,
+                                                 .warmup = 30,
+                                                 .schedule = "cosine",
+                                                 .weight_decay = 0.05,
+                                                 .checkpoint_every = 200})});
 }
 
 }  // namespace

@@ -7,17 +7,9 @@
 
 #include "base/random.h"
 #include "model/hooks.h"
-#include "train/discriminant.h"
-#include "train/standardise.h"
 
 namespace extrospect {
 namespace {
-
-// Discriminant analyses that are tried on dev for the joint vector.
-const std::vector<double> kShrinkages = {0.2, 0.4, 0.6};
-const std::vector<double> kPulls = {10.0, 20.0};
-// Ridge of the words' representations, which have length 1.
-constexpr double kOverlap = 0.3;
 
 at::Tensor Uniform(const std::vector<int64_t>& shape, double bound, RandomStream random,
                    at::Device device) {
@@ -63,33 +55,17 @@ Adapter InitialVectors(const LanguageModel& model) {
   return adapter;
 }
 
-// The discriminant analysis of the joined, standardised rows whose cross-entropy on dev is least.
-LinearMap BestReading(const TrainingData& data, MetricsLog& log) {
-  const at::Tensor raw = data.Rows("train").flatten(1);
-  const Standardiser standardise(raw);
-  const ProbeData rows = {standardise(raw), data.Targets("train"),
-                          standardise(data.Rows("dev").flatten(1)), data.Targets("dev"),
-                          data.Labels("dev")};
-  const LinearMap best = BestDiscriminant(data.lexicon(), rows, kShrinkages, kPulls, "joint", log);
-  // From standardised rows to rows as they are.
-  const at::Tensor weight = best.weight * standardise.scale;
-  return {weight, best.bias - at::mv(weight, standardise.mean)};
-}
-
-// The vector v whose product with each word's representation is about the reading's score of that
-// word: v = Eᵀ (E Eᵀ + λ I)⁻¹ (scores − their mean), a ridge solution since representations of
-// similar words are similar. Returns the map from centred rows.
-LinearMap JointMap(const LinearMap& reading, const at::Tensor& words, const at::Tensor& mean) {
-  const at::Tensor e =
-      (words / words.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9)).to(at::kDouble);
-  at::Tensor gram = at::mm(e, e.t());
-  gram.diagonal().add_(kOverlap);
-  const at::Tensor dual = at::linalg_solve(gram, e);  // [classes, d_model]
-  const at::Tensor weight = reading.weight.to(at::kDouble);
-  const at::Tensor scores = weight - weight.mean(0);
-  const at::Tensor bias = at::mv(weight, mean.to(at::kDouble)) + reading.bias.to(at::kDouble);
-  return {at::mm(dual.t(), scores).to(at::kFloat),
-          at::mv(dual.t(), bias - bias.mean()).to(at::kFloat)};
+// The fold of every training row; all of a situation are in one. Empty if there is but one fold.
+std::vector<int64_t> FoldsBySituation(const TrainingData& data, int64_t folds) {
+  std::vector<int64_t> fold_of_row;
+  if (folds < 2) return fold_of_row;
+  for (const int64_t row : data.rows.split.at("train")) {
+    const int64_t example = data.rows.example[static_cast<size_t>(row)];
+    RandomStream random(
+        0, "fold/" + data.transcripts->examples()[static_cast<size_t>(example)].situation);
+    fold_of_row.push_back(static_cast<int64_t>(random.Below(static_cast<uint64_t>(folds))));
+  }
+  return fold_of_row;
 }
 
 double MeanNorm(const at::Tensor& rows) { return rows.norm(2, {-1}).mean().item<double>(); }
@@ -142,14 +118,21 @@ OracleStart StartOracle(const TrainingData& data, const Config& config, const st
   if (config.Flag("input.map")) {
     input.map = at::eye(d_model, input.mean.options()).repeat({hooks, 1, 1});
   }
-  if (config.Flag("input.joint")) {
-    start.reading = BestReading(data, log);
-    const at::Tensor words =
-        WordRepresentations(model, data.lexicon(), spec.site.block).to(rows.device());
-    const LinearMap joint = JointMap(start.reading, words, rows.mean(0).flatten());
-    input.joint = joint.weight.to(device).contiguous();
-    input.joint_bias = joint.bias.to(device).contiguous();
-    start.reading = {start.reading.weight.to(device), start.reading.bias.to(device)};
+  const std::vector<double> sharpness = config.NumberList("input.sharpness");
+  if (!sharpness.empty()) {
+    start.reading.emplace(
+        data.lexicon(),
+        ProbeData{rows.flatten(1), data.Targets("train"), data.Rows("dev").flatten(1),
+                  data.Targets("dev"), data.Labels("dev")},
+        FoldsBySituation(data, config.Integer("input.folds")), log);
+    start.reading->To(device);
+    const LinearMap& reading = start.reading->map();
+    input.keys = reading.weight;
+    input.key_bias = reading(input.mean.flatten().unsqueeze(0)).squeeze(0);
+    input.sharpness = at::tensor(sharpness, at::TensorOptions(at::kDouble).device(at::kCPU))
+                          .to(input.mean.options());
+    const at::Tensor words = WordRepresentations(model, data.lexicon(), spec.site.block);
+    input.codes = (words / words.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9)).to(device);
   }
   return start;
 }

@@ -4,12 +4,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <vector>
+#include <optional>
 
 #include "base/config.h"
 #include "decode/oracle.h"
-#include "train/linear.h"
 #include "train/run.h"
+#include "train/stacked_reading.h"
 
 namespace extrospect {
 
@@ -20,9 +20,8 @@ struct OracleStart {
   //   affine  a scale that gives centred rows the length of what they replace, and a shift to match
   // Input means are those of the training rows.
   OracleWeights weights;
-  // What the joint vector was made from: scores of the classes from all hooks' rows side by side,
-  // [n, hooks · d_model]. Without a joint vector, undefined.
-  LinearMap reading;
+  // What weighs the words in the input's vectors; none, if it has no such vectors.
+  std::optional<StackedReading> reading;
 };
 OracleStart StartOracle(const TrainingData& data, const Config& config, const std::string& kind,
                         const OracleSpec& spec, const LanguageModel& model, MetricsLog& log);

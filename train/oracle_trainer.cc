@@ -118,8 +118,8 @@ class OracleTrainee : public Trainee {
     const auto detach = [](at::Tensor& tensor) {
       if (tensor.defined()) tensor = tensor.detach().clone();
     };
-    for (at::Tensor* const tensor : {&copy.input.map, &copy.input.joint, &copy.input.joint_bias,
-                                     &copy.input.scale, &copy.input.bias}) {
+    for (at::Tensor* const tensor :
+         {&copy.input.map, &copy.input.codes, &copy.input.scale, &copy.input.bias}) {
       detach(*tensor);
     }
     for (BlockAdapter& block : copy.adapter.blocks) {
@@ -139,11 +139,12 @@ class OracleTrainee : public Trainee {
 
  private:
   void CollectParameters() {
-    const auto add = [&](const std::string& name, at::Tensor& tensor, bool decay) {
+    const auto add = [&](const std::string& name, at::Tensor& tensor, bool decay,
+                         double rate = 1.0) {
       if (!tensor.defined()) return;
       // Inference tensors cannot be trained, hence the copy.
       tensor = at::empty_like(tensor).copy_(tensor).requires_grad_(true);
-      parameters_.push_back({name, tensor, decay});
+      parameters_.push_back({name, tensor, decay, rate});
     };
     for (size_t block = 0; block < weights_.adapter.blocks.size(); ++block) {
       BlockAdapter& adapter = weights_.adapter.blocks[block];
@@ -157,9 +158,12 @@ class OracleTrainee : public Trainee {
       add(prefix + "mlp_vector", adapter.mlp_vector, false);
     }
     OracleInput& input = weights_.input;
-    add("input.map", input.map, false);
-    add("input.joint", input.joint, false);
-    add("input.joint_bias", input.joint_bias, false);
+    if (data_.info.kind == "oracle") {
+      // Sums over all of a row's units: what is a small step for a unit is a big one for the sum.
+      const double rate = config_.Number("input.rate");
+      add("input.map", input.map, false, rate);
+      add("input.codes", input.codes, false, rate);
+    }
     if (input.scale.defined()) {
       // A factor and a shift in units of what they change.
       log_factor_ = at::zeros_like(input.scale);
@@ -187,7 +191,6 @@ class OracleTrainee : public Trainee {
     for (size_t i = 0; i < holders.size(); ++i) {
       by_holder_[holders[i]].push_back(static_cast<int64_t>(i));
     }
-    if (start_.reading.weight.defined()) taught_ = start_.reading(flat).argmax(1).to(at::kCPU);
   }
 
   OracleInput Input() const {
@@ -205,6 +208,7 @@ class OracleTrainee : public Trainee {
     RandomStream random(seed_, "oracle/questions/" + std::to_string(step));
     const int64_t size = config_.Integer("batch");
     const auto& split = data_.rows.split.at("train");
+    noise_ = DrawNoise(step, size);
     std::vector<Question> questions;
     for (int64_t at = step * size; at < (step + 1) * size; ++at) {
       if (context_ && random.Uniform() < config_.Number("context.share")) {
@@ -215,7 +219,7 @@ class OracleTrainee : public Trainee {
       const int64_t example =
           data_.rows.example[static_cast<size_t>(split[static_cast<size_t>(row)])];
       Example labels = data_.transcripts->examples()[static_cast<size_t>(example)];
-      const bool taught = Teach(step, row, random, labels);
+      const bool taught = Teach(step, row, noise_[at - step * size], random, labels);
       const QuestionAnswer qa = DrawQuestion(labels, data_.lexicon(), mix_, random);
       questions.push_back({.row = row, .exchange = Tokenize(qa)});
       // A made-up row tells what a class is like, and nothing of this transcript.
@@ -228,14 +232,32 @@ class OracleTrainee : public Trainee {
     return questions;
   }
 
-  // In the first steps, ever more rarely, the right answer is what the reading that the joint
-  // vector was made from finds most likely: the model learns to say what is put into it before it
-  // learns what to make of it. Labels are too noisy to teach both at once.
-  bool Teach(int64_t step, int64_t row, RandomStream& random, Example& labels) const {
-    if (!taught_.defined()) return false;
+  // For all questions of a step as a whole, so that its parts see what they would have seen
+  // together: [questions, hooks, d_model].
+  at::Tensor DrawNoise(int64_t step, int64_t size) const {
+    RandomStream random(seed_, "oracle/noise/" + std::to_string(step));
+    const at::Generator generator = at::detail::createCPUGenerator(random.Next());
+    const at::Tensor noise = at::randn({size, rows_.size(1), rows_.size(2)}, generator,
+                                       at::TensorOptions(at::kFloat).device(at::kCPU));
+    return noise.to(device_) * (spread_ * config_.Number("noise"));
+  }
+
+  // In the first steps, ever more rarely, the right answer is drawn from what the reading behind
+  // the words' vectors holds likely: the model learns to say what is put into it before it learns
+  // what to make of it. Labels are too noisy to teach both at once, and they never name some words.
+  bool Teach(int64_t step, int64_t row, const at::Tensor& noise, RandomStream& random,
+             Example& labels) const {
+    if (!start_.reading) return false;
     const auto steps = static_cast<double>(config_.Integer("taught_steps"));
-    if (random.Uniform() >= 1.0 - static_cast<double>(step) / steps) return false;
-    labels.classes = {taught_.const_data_ptr<int64_t>()[row]};
+    const double share =
+        std::max(config_.Number("taught_share"), 1.0 - static_cast<double>(step) / steps);
+    if (random.Uniform() >= share) return false;
+    const at::Tensor scores = start_.reading->HeldOut((rows_[row] + noise).view({1, -1}), {row});
+    const at::Tensor sums = at::softmax(scores[0], 0).cumsum(0).to(at::kCPU);
+    const float* const first = sums.const_data_ptr<float>();
+    const auto place =
+        std::lower_bound(first, first + sums.numel() - 1, static_cast<float>(random.Uniform()));
+    labels.classes = {place - first};
     labels.description.clear();
     labels.intensity = 0;
     return true;
@@ -299,27 +321,31 @@ class OracleTrainee : public Trainee {
                                 deviations_.index_select(0, Ids(deviations, device_)));
   }
 
+  // What is injected: [questions, vectors, d_model]. Words are weighed by readings that did not see
+  // the row; of a made-up row, the one whose deviation it has.
+  at::Tensor VectorsOf(const std::vector<Question>& questions, const at::Tensor& rows) const {
+    const OracleInput input = Input();
+    if (!start_.reading) return input.Vectors(rows);
+    std::vector<int64_t> seen;
+    for (const Question& question : questions) {
+      seen.push_back(question.own_row.defined() ? -1
+                     : question.deviation >= 0  ? question.deviation
+                                                : question.row);
+    }
+    return input.Vectors(rows, start_.reading->HeldOut(rows.flatten(1), seen));
+  }
+
   int64_t PartSize() const {
     const int64_t size = config_.Integer("micro_batch"), batch = config_.Integer("batch");
     return size > 0 ? std::min(size, batch) : batch;
   }
 
-  // Over the tokens of a part's answers, with noise and dropout. Noise is drawn for the step as a
-  // whole: its parts see what they would have seen together.
+  // Over the tokens of a part's answers, with noise and dropout.
   at::Tensor SumOfLosses(int64_t part) {
     const auto n = static_cast<int64_t>(drawn_.size());
     const int64_t first = part * PartSize(), count = std::min(n - first, PartSize());
     const std::string step = std::to_string(drawn_step_);
-    at::Tensor input = Inputs(drawn_);
-    const double noise = config_.Number("noise");
-    if (noise > 0) {
-      RandomStream random(seed_, "oracle/noise/" + step);
-      const at::Generator generator = at::detail::createCPUGenerator(random.Next());
-      input = input +
-              at::randn(input.sizes(), generator, at::TensorOptions(at::kFloat).device(at::kCPU))
-                      .to(device_) *
-                  (spread_ * noise);
-    }
+    const at::Tensor input = Inputs(drawn_) + noise_;
     AdapterDropout dropout;
     if (data_.info.kind == "oracle" && config_.Number("lora.dropout") > 0) {
       RandomStream random(seed_, "oracle/dropout/" + step + "/" + std::to_string(part));
@@ -340,7 +366,7 @@ class OracleTrainee : public Trainee {
                       std::move(dropout));
     }
     return SumOfAnswerLosses(*model_->transformer, adapter ? &*adapter : nullptr, spec_.site,
-                             prefix_, exchanges, Input().Vectors(input));
+                             prefix_, exchanges, VectorsOf(questions, input));
   }
 
   const TrainingData& data_;
@@ -354,7 +380,6 @@ class OracleTrainee : public Trainee {
   at::Device device_;
   at::Tensor rows_, labels_;        // [n, hooks, d_model], [n]
   at::Tensor class_means_;          // [classes, hooks, d_model]
-  at::Tensor taught_;               // [n] int64: the class that is taught first
   at::Tensor deviations_, spread_;  // [n, hooks, d_model], [hooks, d_model]
   std::map<std::string, std::vector<int64_t>> by_holder_;
   at::Tensor log_factor_, shift_;  // of an affine input
@@ -364,6 +389,7 @@ class OracleTrainee : public Trainee {
   std::vector<int32_t> prefix_;  // of every prompt
   Epochs epochs_;
   std::vector<Question> drawn_;  // of the latest step
+  at::Tensor noise_;             // of the same, [questions, hooks, d_model]
   int64_t drawn_step_ = -1;
   at::Tensor eval_rows_, eval_targets_, eval_labels_;
   std::vector<std::string> eval_holders_;

@@ -79,7 +79,8 @@ std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& traini
   }
   if (solver != "softmax") {
     map = BestDiscriminant(lexicon, data, config.NumberList("lda.shrinkages"),
-                           config.NumberList("lda.pulls"), "lda", log);
+                           config.NumberList("lda.pulls"), "lda", log)
+              .map;
   }
   ProbeWeights weights;
   weights.weight = map.weight;

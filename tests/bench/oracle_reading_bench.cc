@@ -2,10 +2,9 @@
 // (tools/bench/oracle_reading): begins by printing the prompts as tokens, then reads a command a
 // line and prints one JSON line.
 //
-//   reading        probabilities over the lexicon and a sentence for every row, as decode makes
-//   them probabilities  without the sentence sentence       the oracle's own answer to its question
-//   alone, which is all that the other side
-//                  does
+//   reading        as decode makes it: probabilities over the lexicon and a sentence for every row
+//   probabilities  without the sentence
+//   sentence       the oracle's own answer to its question, all that the other side does
 //
 // Usage: oracle_reading_bench MODEL DTYPE DECODER ACTIVATIONS ROWS VECTORS.safetensors
 //
@@ -42,8 +41,10 @@ OracleInput LoadInput(const std::string& decoder) {
   };
   load("mean", input.mean);
   load("map", input.map);
-  load("joint", input.joint);
-  load("joint_bias", input.joint_bias);
+  load("keys", input.keys);
+  load("key_bias", input.key_bias);
+  load("codes", input.codes);
+  load("sharpness", input.sharpness);
   load("scale", input.scale);
   load("bias", input.bias);
   return input;

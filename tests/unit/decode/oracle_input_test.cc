@@ -1,0 +1,53 @@
+#include "decode/oracle_input.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace extrospect {
+namespace {
+
+at::Tensor Floats(std::vector<float> values, at::IntArrayRef shape) {
+  return at::tensor(values, at::TensorOptions(at::kFloat).device(at::kCPU)).view(shape);
+}
+
+TEST(OracleInputTest, CentresRowsAndMapsThem) {
+  OracleInput input;
+  input.mean = Floats({1, 2}, {1, 2});
+  EXPECT_TRUE(input.Vectors(Floats({4, 4}, {1, 1, 2})).equal(Floats({3, 2}, {1, 1, 2})));
+  input.map = Floats({0, 1, 1, 0}, {1, 2, 2});  // exchanges the two
+  EXPECT_TRUE(input.Vectors(Floats({4, 4}, {1, 1, 2})).equal(Floats({2, 3}, {1, 1, 2})));
+}
+
+TEST(OracleInputTest, WeighsWordsOnceForEachSharpness) {
+  OracleInput input;
+  input.mean = Floats({1, 0}, {1, 2});
+  input.keys = Floats({1, 0, 0, 1, 0, 0}, {3, 2});  // the third word only has its bias
+  input.key_bias = Floats({0, 0, 0.5}, {3});
+  input.codes = Floats({1, 0, 0, 1, -1, -1}, {3, 2});
+  input.sharpness = Floats({1, 4}, {2});
+  ASSERT_EQ(input.n_vectors(), 3);
+
+  const at::Tensor row = Floats({3, 1}, {1, 1, 2});  // centred: 2, 1
+  const double scores[] = {2, 1, 0.5};
+  EXPECT_TRUE(at::allclose(input.Scores(row), Floats({2, 1, 0.5}, {1, 3})));
+  const at::Tensor vectors = input.Vectors(row);
+  ASSERT_EQ(vectors.sizes(), at::IntArrayRef({1, 3, 2}));
+  for (int64_t k = 0; k < 2; ++k) {
+    const double beta = k == 0 ? 1 : 4;
+    double e[3], sum = 0;
+    for (int i = 0; i < 3; ++i) sum += e[i] = std::exp(beta * scores[i]);
+    EXPECT_NEAR(vectors[0][k][0].item<double>(), (e[0] - e[2]) / sum, 1e-6) << beta;
+    EXPECT_NEAR(vectors[0][k][1].item<double>(), (e[1] - e[2]) / sum, 1e-6) << beta;
+  }
+  EXPECT_TRUE(vectors[0][2].equal(Floats({2, 1}, {2}))) << "the row itself comes last";
+
+  // With scores from elsewhere only the words' vectors change.
+  const at::Tensor others = input.Vectors(row, Floats({0, 9, 0}, {1, 3}));
+  EXPECT_NEAR(others[0][1][1].item<double>(), 1, 1e-6);
+  EXPECT_TRUE(others[0][2].equal(vectors[0][2]));
+}
+
+}  // namespace
+}  // namespace extrospect
