@@ -13,7 +13,7 @@
 #include "base/interrupt.h"
 #include "base/ranks.h"
 #include "base/version.h"
-#include "decode/ask_command.h"
+#include "decode/ask/ask_command.h"
 #include "decode/command.h"
 #include "eval/command.h"
 #include "extract/command.h"

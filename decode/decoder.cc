@@ -7,7 +7,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "model/tensor_view.h"
+#include "model/files/tensor_view.h"
 
 namespace extrospect {
 namespace {

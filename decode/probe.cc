@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/weight_file.h"
+#include "model/weights/weight_file.h"
 
 namespace extrospect {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "decode/agreement.h"
+#include "decode/oracle/agreement.h"
 
 namespace extrospect {
 namespace {

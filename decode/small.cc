@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "decode/probe.h"
-#include "model/weight_file.h"
+#include "model/weights/weight_file.h"
 
 namespace extrospect {
 namespace {

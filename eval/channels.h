@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "decode/decoder.h"
-#include "eval/trial_record.h"
+#include "eval/report/trial_record.h"
 #include "model/model.h"
 
 namespace extrospect {
@@ -41,9 +41,10 @@ void CalibrateDetection(DecoderChannel& channel, const at::Tensor& neutral,
 using RecordSink = std::function<void(const TrialRecord&)>;
 
 // Reads rows [n, hooks, d_model] of n trials with the decoder, and again with each control in their
-// place (for costly decoders on a part of the trials): zeroed; shuffled (the row of another trial of the same dose and another concept, drawn
-// from the stream `stream`); random (a random direction of the same norm). `records` hold trial,
-// reading and positions; the sink gets them filled. Sentences are written where `wants_sentence`.
+// place (for costly decoders on a part of the trials): zeroed; shuffled (the row of another trial
+// of the same dose and another concept, drawn from the stream `stream`); random (a random direction
+// of the same norm). `records` hold trial, reading and positions; the sink gets them filled.
+// Sentences are written where `wants_sentence`.
 void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
                       std::vector<TrialRecord> records, const std::vector<uint8_t>& wants_sentence,
                       bool with_controls, uint64_t seed, const std::string& stream,

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/version.h"
-#include "eval/report.h"
+#include "eval/report/report.h"
 #include "eval/run.h"
 
 namespace extrospect {

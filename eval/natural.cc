@@ -7,7 +7,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/random.h"
-#include "eval/channel_scores.h"
+#include "eval/report/channel_scores.h"
 #include "eval/run.h"
 
 namespace extrospect {

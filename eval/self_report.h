@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "decode/word_scorer.h"
+#include "decode/oracle/word_scorer.h"
 #include "model/model.h"
 #include "records/transcripts.h"
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "eval/channel_scores.h"
-#include "model/generate.h"
+#include "eval/report/channel_scores.h"
+#include "model/forward/generate.h"
 
 namespace extrospect {
 namespace {

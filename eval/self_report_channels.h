@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "decode/oracle/word_scorer.h"
 #include "eval/injected_plan.h"
 #include "eval/run.h"
 #include "eval/self_report.h"
-#include "decode/word_scorer.h"
 
 namespace extrospect {
 

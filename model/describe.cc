@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "model/bounded_json.h"
+#include "model/files/bounded_json.h"
 #include "model/hooks.h"
 
 namespace extrospect {

@@ -10,10 +10,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "model/bounded_json.h"
-#include "model/gguf.h"
-#include "model/gguf_tokenizer.h"
-#include "model/safetensors.h"
+#include "model/files/bounded_json.h"
+#include "model/files/gguf.h"
+#include "model/files/safetensors.h"
+#include "model/tokenizer/gguf_tokenizer.h"
 
 namespace extrospect {
 namespace {

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "model/architecture.h"
-#include "model/chat_template.h"
-#include "model/tokenizer.h"
-#include "model/transformer.h"
-#include "model/weights.h"
+#include "model/chat/chat_template.h"
+#include "model/config/architecture.h"
+#include "model/forward/transformer.h"
+#include "model/tokenizer/tokenizer.h"
+#include "model/weights/weights.h"
 
 namespace extrospect {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "model/chat_template.h"
+#include "model/chat/chat_template.h"
 
 namespace extrospect {
 

@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "base/error.h"
-#include "decode/logit_lens.h"
-#include "decode/oracle.h"
+#include "decode/oracle/logit_lens.h"
+#include "decode/oracle/oracle.h"
 #include "train/common_options.h"
-#include "train/model_options.h"
+#include "train/oracle/model_options.h"
 
 namespace extrospect {
 namespace {

@@ -9,8 +9,8 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "decode/load.h"
-#include "decode/logit_lens.h"
-#include "decode/oracle.h"
+#include "decode/oracle/logit_lens.h"
+#include "decode/oracle/oracle.h"
 #include "train/judge.h"
 
 namespace extrospect {

@@ -15,9 +15,9 @@
 #include "decode/decoder.h"
 #include "model/model.h"
 #include "train/dataset.h"
-#include "train/loop.h"
-#include "train/metrics_log.h"
-#include "train/sweep.h"
+#include "train/linear/sweep.h"
+#include "train/loop/loop.h"
+#include "train/loop/metrics_log.h"
 
 namespace extrospect {
 
@@ -79,7 +79,7 @@ std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& data, 
                                     nlohmann::ordered_json& body);
 std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& data, MetricsLog& log,
                                     nlohmann::ordered_json& body);
-// Kinds that ask the language model: see decode/oracle.h.
+// Kinds that ask the language model: see decode/oracle/oracle.h.
 std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data, MetricsLog& log,
                                      nlohmann::ordered_json& body);
 // Kinds in which nothing is learned: choices on dev, and calibration.

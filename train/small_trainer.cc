@@ -15,13 +15,13 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "decode/small.h"
-#include "model/weight_file.h"
-#include "train/epochs.h"
+#include "model/weights/weight_file.h"
 #include "train/judge.h"
-#include "train/linear.h"
-#include "train/loop.h"
+#include "train/linear/linear.h"
+#include "train/linear/standardise.h"
+#include "train/loop/epochs.h"
+#include "train/loop/loop.h"
 #include "train/run.h"
-#include "train/standardise.h"
 
 namespace extrospect {
 namespace {

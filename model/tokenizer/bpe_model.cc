@@ -5,7 +5,7 @@
 #include <queue>
 
 #include "base/error.h"
-#include "model/quote.h"
+#include "model/files/quote.h"
 #include "model/tokenizer/byte_level.h"
 #include "model/tokenizer/character_pairs.h"
 #include "model/tokenizer/utf8.h"

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "model/quote.h"
+#include "model/files/quote.h"
 #include "model/tokenizer/known_pretokenizers.h"
 #include "model/tokenizer/utf8.h"
 

@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "model/tokenizer.h"
 #include "model/tokenizer/added_tokens.h"
 #include "model/tokenizer/bpe_model.h"
 #include "model/tokenizer/normalizer.h"
 #include "model/tokenizer/pretokenizer.h"
 #include "model/tokenizer/token_decoder.h"
 #include "model/tokenizer/token_types.h"
+#include "model/tokenizer/tokenizer.h"
 
 namespace extrospect {
 

@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "base/file.h"
-#include "model/tokenizer.h"
 #include "model/tokenizer/bpe_tokenizer.h"
 #include "model/tokenizer/json_node.h"
 #include "model/tokenizer/sentencepiece_tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/tokenizer_json.h"
 
 namespace extrospect {

@@ -4,7 +4,7 @@
 #include <cctype>
 #include <utility>
 
-#include "model/quote.h"
+#include "model/files/quote.h"
 
 namespace extrospect {
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/quote.h"
+#include "model/files/quote.h"
 
 namespace extrospect {
 namespace {

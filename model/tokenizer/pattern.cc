@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/quote.h"
+#include "model/files/quote.h"
 #include "model/tokenizer/pattern_dialect.h"
 #include "model/tokenizer/utf8.h"
 

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "model/quote.h"
+#include "model/files/quote.h"
 
 namespace extrospect {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "model/quote.h"
+#include "model/files/quote.h"
 #include "model/tokenizer/character_pairs.h"
 #include "model/tokenizer/token_decoder.h"
 #include "model/tokenizer/utf8.h"

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "model/tokenizer.h"
 #include "model/tokenizer/added_tokens.h"
 #include "model/tokenizer/sentencepiece_model.h"
+#include "model/tokenizer/tokenizer.h"
 
 namespace extrospect {
 

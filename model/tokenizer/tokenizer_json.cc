@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "model/quote.h"
+#include "model/files/quote.h"
 #include "model/tokenizer/json_node.h"
 
 namespace extrospect {

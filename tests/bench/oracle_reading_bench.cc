@@ -19,9 +19,9 @@
 #include "base/error.h"
 #include "decode/activation_rows.h"
 #include "decode/load.h"
-#include "decode/oracle.h"
+#include "decode/oracle/oracle.h"
 #include "decode/reader.h"
-#include "model/weight_file.h"
+#include "model/weights/weight_file.h"
 #include "records/transcripts.h"
 #include "tests/bench/bench_io.h"
 

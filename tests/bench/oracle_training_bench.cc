@@ -15,11 +15,11 @@
 #include <vector>
 
 #include "base/file.h"
-#include "model/peft.h"
-#include "model/weight_file.h"
+#include "model/weights/peft.h"
+#include "model/weights/weight_file.h"
 #include "tests/bench/bench_io.h"
-#include "train/adamw.h"
-#include "train/oracle_loss.h"
+#include "train/loop/adamw.h"
+#include "train/oracle/oracle_loss.h"
 
 namespace extrospect {
 namespace {

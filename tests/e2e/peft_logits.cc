@@ -12,8 +12,8 @@
 
 #include "base/file.h"
 #include "model/model.h"
-#include "model/peft.h"
-#include "model/weight_file.h"
+#include "model/weights/peft.h"
+#include "model/weights/weight_file.h"
 
 namespace extrospect {
 namespace {

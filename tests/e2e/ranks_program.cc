@@ -18,7 +18,7 @@
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "base/ranks.h"
-#include "train/loop.h"
+#include "train/loop/loop.h"
 
 namespace extrospect {
 namespace {

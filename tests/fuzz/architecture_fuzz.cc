@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "model/architecture.h"
-#include "model/gguf.h"
+#include "model/config/architecture.h"
+#include "model/files/gguf.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace extrospect;

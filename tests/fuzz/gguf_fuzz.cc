@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/dequantize.h"
-#include "model/gguf.h"
+#include "model/files/dequantize.h"
+#include "model/files/gguf.h"
 
 namespace extrospect {
 namespace {

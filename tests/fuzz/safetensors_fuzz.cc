@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/dequantize.h"
-#include "model/safetensors.h"
+#include "model/files/dequantize.h"
+#include "model/files/safetensors.h"
 
 namespace extrospect {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "model/chat_template.h"
-#include "model/content_spans.h"
+#include "model/chat/chat_template.h"
+#include "model/chat/content_spans.h"
 
 namespace extrospect {
 namespace {

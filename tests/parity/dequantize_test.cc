@@ -1,5 +1,5 @@
 // Compares with the `gguf` Python package bit for bit (tools/fixtures/make_dequantize.py).
-#include "model/dequantize.h"
+#include "model/files/dequantize.h"
 
 #include <gtest/gtest.h>
 

@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "model/generate.h"
-#include "model/gguf.h"
-#include "model/safetensors.h"
-#include "model/transformer.h"
+#include "model/files/gguf.h"
+#include "model/files/safetensors.h"
+#include "model/forward/generate.h"
+#include "model/forward/transformer.h"
 #include "tests/parity/reference.h"
 
 namespace extrospect {

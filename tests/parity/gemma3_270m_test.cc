@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "model/generate.h"
+#include "model/forward/generate.h"
 #include "model/model.h"
 #include "tests/parity/reference.h"
 

@@ -1,11 +1,11 @@
 // Reads what the `gguf` Python package wrote (tools/fixtures/make_gguf.py).
-#include "model/gguf.h"
+#include "model/files/gguf.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "model/dequantize.h"
+#include "model/files/dequantize.h"
 
 namespace extrospect {
 namespace {

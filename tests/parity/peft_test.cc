@@ -1,6 +1,6 @@
 // LoRA adapters of the Python library `peft` (tools/fixtures/make_peft.py): loaded as they are,
 // they give its logits, and a training step its loss and gradients.
-#include "model/peft.h"
+#include "model/weights/peft.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "tests/parity/reference.h"
 #include "tests/unit/model/tiny_models.h"
-#include "train/oracle_loss.h"
+#include "train/oracle/oracle_loss.h"
 
 namespace extrospect {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string>
 
-#include "model/safetensors.h"
+#include "model/files/safetensors.h"
 
 namespace extrospect {
 

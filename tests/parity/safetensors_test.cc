@@ -1,13 +1,13 @@
 // Reads what the `safetensors` Python package wrote (tools/fixtures/make_safetensors.py), and
 // writes the same bytes.
-#include "model/safetensors.h"
+#include "model/files/safetensors.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
 #include "base/file.h"
-#include "model/dequantize.h"
+#include "model/files/dequantize.h"
 
 namespace extrospect {
 namespace {

@@ -11,10 +11,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "model/generate.h"
-#include "model/gguf.h"
-#include "model/safetensors.h"
-#include "model/transformer.h"
+#include "model/files/gguf.h"
+#include "model/files/safetensors.h"
+#include "model/forward/generate.h"
+#include "model/forward/transformer.h"
 
 namespace extrospect {
 namespace {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
-#include "model/gguf_tokenizer.h"
+#include "model/tokenizer/gguf_tokenizer.h"
 #include "tests/cpu_time.h"
 #include "tests/parity/tokenizer_fixtures.h"
 

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "decode/agreement.h"
+#include "decode/oracle/agreement.h"
 #include "decode/probe.h"
 #include "decode/reader.h"
 #include "tests/unit/decode/tiny_model.h"

@@ -6,8 +6,8 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "decode/ask_dialog.h"
-#include "decode/ask_session.h"
+#include "decode/ask/ask_dialog.h"
+#include "decode/ask/ask_session.h"
 #include "decode/reader.h"
 #include "decode/token_rows.h"
 #include "tests/unit/decode/tiny_model.h"

@@ -12,7 +12,7 @@
 #include "decode/decoder.h"
 #include "decode/load.h"
 #include "decode/probe.h"
-#include "model/weight_file.h"
+#include "model/weights/weight_file.h"
 
 namespace extrospect {
 namespace {

@@ -1,5 +1,5 @@
 // What an injection computes, and its gradients against finite differences in float64.
-#include "decode/injection_site.h"
+#include "decode/oracle/injection_site.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

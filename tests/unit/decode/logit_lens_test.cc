@@ -1,4 +1,4 @@
-#include "decode/logit_lens.h"
+#include "decode/oracle/logit_lens.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "decode/oracle_input.h"
+#include "decode/oracle/oracle_input.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

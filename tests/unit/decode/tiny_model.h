@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/random.h"
-#include "decode/oracle.h"
+#include "decode/oracle/oracle.h"
 #include "model/hooks.h"
 #include "model/model.h"
 

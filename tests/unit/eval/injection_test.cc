@@ -6,11 +6,11 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
-#include "decode/word_scorer.h"
+#include "decode/oracle/word_scorer.h"
 #include "eval/self_report.h"
 #include "eval/vectors.h"
-#include "model/architecture.h"
-#include "model/safetensors.h"
+#include "model/config/architecture.h"
+#include "model/files/safetensors.h"
 
 namespace extrospect {
 namespace {

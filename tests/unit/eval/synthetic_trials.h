@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/random.h"
-#include "eval/channel_scores.h"
-#include "eval/report.h"
+#include "eval/report/channel_scores.h"
+#include "eval/report/report.h"
 #include "records/lexicon.h"
 
 namespace extrospect {

@@ -1,6 +1,6 @@
 // Adapters: their gradients against finite differences in float64, and sequences that continue
 // others against the same tokens in one piece.
-#include "model/adapter.h"
+#include "model/weights/adapter.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/transformer.h"
+#include "model/forward/transformer.h"
 #include "tests/unit/model/error_message.h"
 #include "tests/unit/model/tiny_models.h"
 

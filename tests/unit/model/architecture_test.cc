@@ -1,6 +1,6 @@
 // Configurations as models publish them, and as nobody should
 // (tools/fixtures/make_architectures.py).
-#include "model/architecture.h"
+#include "model/config/architecture.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "model/gguf.h"
+#include "model/files/gguf.h"
 #include "tests/unit/model/error_message.h"
 #include "tests/unit/model/gguf_builder.h"
 

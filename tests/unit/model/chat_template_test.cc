@@ -1,4 +1,4 @@
-#include "model/chat_template.h"
+#include "model/chat/chat_template.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "model/jinja_source.h"
+#include "model/chat/jinja_source.h"
 #include "tests/unit/model/error_message.h"
 
 namespace extrospect {

@@ -1,4 +1,4 @@
-#include "model/dequantize.h"
+#include "model/files/dequantize.h"
 
 #include <gtest/gtest.h>
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "model/gguf.h"
+#include "model/files/gguf.h"
 
 namespace extrospect {
 

@@ -1,11 +1,11 @@
-#include "model/gguf.h"
+#include "model/files/gguf.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "base/random.h"
-#include "model/dequantize.h"
+#include "model/files/dequantize.h"
 #include "tests/unit/model/error_message.h"
 #include "tests/unit/model/gguf_builder.h"
 

@@ -1,5 +1,5 @@
 // PEFT folders that are damaged, hostile, or of another kind.
-#include "model/peft.h"
+#include "model/weights/peft.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 #include <string>
 
 #include "base/file.h"
-#include "model/weight_file.h"
+#include "model/weights/weight_file.h"
 #include "tests/unit/model/error_message.h"
 #include "tests/unit/model/tiny_models.h"
 

@@ -1,4 +1,4 @@
-#include "model/safetensors.h"
+#include "model/files/safetensors.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/random.h"
-#include "model/dequantize.h"
+#include "model/files/dequantize.h"
 #include "tests/unit/model/error_message.h"
 
 namespace extrospect {

@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "model/adapter.h"
-#include "model/safetensors.h"
-#include "model/transformer.h"
-#include "model/weights.h"
+#include "model/files/safetensors.h"
+#include "model/forward/transformer.h"
+#include "model/weights/adapter.h"
+#include "model/weights/weights.h"
 
 namespace extrospect::tiny {
 

@@ -1,4 +1,4 @@
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "model/gguf_tokenizer.h"
 #include "model/tokenizer/bpe_tokenizer.h"
 #include "model/tokenizer/byte_level.h"
+#include "model/tokenizer/gguf_tokenizer.h"
 #include "model/tokenizer/sentencepiece_tokenizer.h"
 #include "tests/unit/model/error_message.h"
 #include "tests/unit/model/gguf_builder.h"

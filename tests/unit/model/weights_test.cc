@@ -1,5 +1,5 @@
 // Loading: tensors that do not fit, placement on devices, and memory.
-#include "model/weights.h"
+#include "model/weights/weights.h"
 
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
@@ -12,10 +12,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "model/gguf.h"
+#include "model/files/gguf.h"
+#include "model/files/safetensors.h"
+#include "model/forward/transformer.h"
 #include "model/hooks.h"
-#include "model/safetensors.h"
-#include "model/transformer.h"
 #include "tests/unit/model/error_message.h"
 
 namespace extrospect {

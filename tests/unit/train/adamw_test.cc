@@ -1,4 +1,4 @@
-#include "train/adamw.h"
+#include "train/loop/adamw.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

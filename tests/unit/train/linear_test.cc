@@ -1,4 +1,4 @@
-#include "train/linear.h"
+#include "train/linear/linear.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "train/standardise.h"
+#include "train/linear/standardise.h"
 
 namespace extrospect {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/oracle_questions.h"
+#include "train/oracle/oracle_questions.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "train/stacked_reading.h"
+#include "train/linear/stacked_reading.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "train/tfevents.h"
+#include "train/loop/tfevents.h"
 
 #include <gtest/gtest.h>
 

@@ -12,11 +12,11 @@
 #include "decode/activation_rows.h"
 #include "decode/load.h"
 #include "decode/reader.h"
-#include "model/safetensors.h"
+#include "model/files/safetensors.h"
 #include "tests/unit/train/synthetic.h"
 #include "train/dataset.h"
+#include "train/linear/probe_trainee.h"
 #include "train/options.h"
-#include "train/probe_trainee.h"
 #include "train/run.h"
 
 namespace extrospect {

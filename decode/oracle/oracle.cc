@@ -1,0 +1,399 @@
+#include "decode/oracle/oracle.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/error.h"
+#include "decode/probe.h"
+#include "model/forward/generate.h"
+#include "model/hooks.h"
+#include "model/weights/peft.h"
+#include "model/weights/weight_file.h"
+
+namespace extrospect {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::array<const char*, 4> kKinds = {"oracle", "vector", "affine", "selfie"};
+constexpr char kPeftFolder[] = "peft";
+constexpr int64_t kMaxTokens = 4096;  // of an answer
+constexpr size_t kMaxText = 1 << 16;
+constexpr int64_t kMaxSharpness = 64;  // vectors of words
+// Answers that are written at the same time; each takes memory for its keys and values.
+constexpr size_t kSequencesAtOnce = 256;
+
+std::vector<at::Device> BlockDevices(const LanguageModel& model) {
+  std::vector<at::Device> devices;
+  for (const BlockWeights& block : model.transformer->weights().blocks) {
+    devices.push_back(block.device);
+  }
+  return devices;
+}
+
+Error WrongField(const std::string& where, const std::string& field, const std::string& expected) {
+  return Error("a field of the decoder is wrong").At(where + ", " + field).Expected(expected);
+}
+
+std::string VectorName(const char* place, int64_t block) {
+  return "vector." + std::string(place) + "." + std::to_string(block);
+}
+
+// The kind's part of decoder.json, checked.
+OracleSpec ParseSpec(const DecoderFile& file, const std::string& where) {
+  const json& body = file.body;
+  const std::string& kind = file.info.kind;
+  const auto text = [&](const char* name) {
+    const auto found = body.find(name);
+    if (found == body.end() || !found->is_string() ||
+        found->get_ref<const std::string&>().size() > kMaxText) {
+      throw WrongField(where, kind + "." + name, "a text");
+    }
+    return found->get<std::string>();
+  };
+  const auto number = [&](const json& object, const char* name, double min, double max) {
+    const auto found = object.find(name);
+    if (found == object.end() || !found->is_number() || !(found->get<double>() >= min) ||
+        !(found->get<double>() <= max)) {
+      throw WrongField(where, kind + "." + name,
+                       "a number from " + json(min).dump() + " to " + json(max).dump());
+    }
+    return found->get<double>();
+  };
+  const auto injection = body.find("injection");
+  if (injection == body.end() || !injection->is_object()) {
+    throw WrongField(where, kind + ".injection", "an object");
+  }
+  OracleSpec spec;
+  spec.site.block = static_cast<int64_t>(
+      number(*injection, "block", kEmbeddingBlock, static_cast<double>(file.info.n_layers - 1)));
+  const auto rule = injection->find("rule");
+  if (rule == injection->end() || !rule->is_string()) {
+    throw WrongField(where, kind + ".injection.rule", "add, replace or verbatim");
+  }
+  try {
+    spec.site.rule = ParseInjectionRule(rule->get<std::string>());
+  } catch (const Error&) {
+    throw WrongField(where, kind + ".injection.rule", "add, replace or verbatim");
+  }
+  spec.site.coefficient = number(*injection, "coefficient", -1e6, 1e6);
+  spec.placeholder = text("placeholder");
+  spec.question = text("question");
+  spec.tails = static_cast<int64_t>(number(body, "tails", -1, 1e6));
+  spec.max_answer_tokens = static_cast<int64_t>(number(body, "max_answer_tokens", 1, kMaxTokens));
+  const auto minus_prior = body.find("minus_prior");  // not in every file
+  if (minus_prior != body.end()) {
+    if (!minus_prior->is_boolean()) throw WrongField(where, kind + ".minus_prior", "true or false");
+    spec.minus_prior = minus_prior->get<bool>();
+  }
+  return spec;
+}
+
+}  // namespace
+
+bool IsOracleKind(const std::string& kind) {
+  return std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
+}
+
+Oracle::Oracle(DecoderInfo info, OracleSpec spec, OracleWeights weights,
+               std::shared_ptr<const LanguageModel> model)
+    : Decoder(std::move(info)),
+      spec_(std::move(spec)),
+      weights_(std::move(weights)),
+      model_(std::move(model)) {
+  if (!weights_.adapter.blocks.empty()) {
+    adapter_.emplace(weights_.adapter, model_->architecture, model_->transformer->dtype());
+  }
+}
+
+std::unique_ptr<Oracle> Oracle::Load(const DecoderFile& file, const std::filesystem::path& folder,
+                                     std::shared_ptr<const LanguageModel> model) {
+  const DecoderInfo& info = file.info;
+  CheckModel(info, folder, model.get());
+  const std::string where = (folder / "decoder.json").string();
+  OracleSpec spec = ParseSpec(file, where);
+  const SafetensorsFile tensors(folder / "weights.safetensors");
+  const auto hooks = static_cast<int64_t>(info.hooks.size());
+  const std::vector<at::Device> devices = BlockDevices(*model);
+  const at::Device device = devices.front();
+  OracleWeights weights;
+  const auto load = [&](const char* name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
+    const std::string full = std::string("input.") + name;
+    if (tensors.entries().contains(full)) tensor = LoadTensor(tensors, full, shape, device);
+  };
+  weights.input.mean = LoadTensor(tensors, "input.mean", {hooks, info.d_model}, device);
+  load("map", weights.input.map, {hooks, info.d_model, info.d_model});
+  const int64_t classes = info.lexicon.size();
+  load("keys", weights.input.keys, {classes, hooks * info.d_model});
+  load("key_bias", weights.input.key_bias, {classes});
+  load("codes", weights.input.codes, {classes, info.d_model});
+  const auto sharpness = tensors.entries().find("input.sharpness");
+  if (sharpness != tensors.entries().end()) {
+    const std::vector<int64_t>& shape = sharpness->second.shape;
+    load("sharpness", weights.input.sharpness,
+         {shape.empty() ? 1 : std::min(shape.front(), kMaxSharpness)});
+  }
+  load("scale", weights.input.scale, {hooks});
+  load("bias", weights.input.bias, {hooks, info.d_model});
+  if (weights.input.scale.defined() != weights.input.bias.defined() ||
+      weights.input.keys.defined() != weights.input.key_bias.defined() ||
+      weights.input.keys.defined() != weights.input.codes.defined() ||
+      weights.input.keys.defined() != weights.input.sharpness.defined()) {
+    throw Error("tensors of the decoder's input are missing")
+        .At(tensors.name())
+        .Expected(
+            "input.keys, .key_bias, .codes and .sharpness together, input.scale and .bias too");
+  }
+  if (info.kind == "oracle") {
+    weights.adapter = LoadPeft(folder / kPeftFolder, model->architecture, devices);
+  }
+  if (info.kind == "vector") {
+    weights.adapter.blocks.resize(static_cast<size_t>(info.n_layers));
+    for (int64_t block = 0; block < info.n_layers; ++block) {
+      BlockAdapter& to = weights.adapter.blocks[static_cast<size_t>(block)];
+      const at::Device own = devices[static_cast<size_t>(block)];
+      to.attention_vector =
+          LoadTensor(tensors, VectorName("attention", block), {info.d_model}, own);
+      to.mlp_vector = LoadTensor(tensors, VectorName("mlp", block), {info.d_model}, own);
+    }
+  }
+  return std::make_unique<Oracle>(info, std::move(spec), std::move(weights), std::move(model));
+}
+
+ordered_json Oracle::Save(const std::filesystem::path& folder, const DecoderInfo& info,
+                          const OracleSpec& spec, const OracleWeights& weights, double dropout) {
+  std::map<std::string, at::Tensor> tensors = weights.input.Named();
+  for (size_t block = 0; block < weights.adapter.blocks.size(); ++block) {
+    const BlockAdapter& from = weights.adapter.blocks[block];
+    const auto index = static_cast<int64_t>(block);
+    if (from.attention_vector.defined()) {
+      tensors[VectorName("attention", index)] = from.attention_vector;
+    }
+    if (from.mlp_vector.defined()) tensors[VectorName("mlp", index)] = from.mlp_vector;
+  }
+  SaveTensors(folder / "weights.safetensors", tensors);
+  if (info.kind == "oracle") {
+    SavePeft(folder / kPeftFolder, weights.adapter, info.model_name, dropout);
+  }
+  return {{"prompt_template", "Layer: {layers}\\n{placeholders}\\n{question}"},
+          {"layers", LayersText(info.hooks)},
+          {"placeholder", spec.placeholder},
+          {"question", spec.question},
+          {"answer", "The {holder} feels {word}"},
+          {"injection",
+           {{"block", spec.site.block},
+            {"rule", InjectionRuleName(spec.site.rule)},
+            {"coefficient", spec.site.coefficient}}},
+          {"n_vectors", weights.input.n_vectors()},
+          {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
+          {"minus_prior", spec.minus_prior},
+          {"tails", spec.tails},
+          {"max_answer_tokens", spec.max_answer_tokens}};
+}
+
+OraclePrompt Oracle::Ask(const std::string& question, const std::string& answer) const {
+  return MakeOraclePrompt(*model_,
+                          {.layers = LayersText(info().hooks),
+                           .placeholder = spec_.placeholder,
+                           .n_vectors = weights_.input.n_vectors()},
+                          question, answer);
+}
+
+std::string Oracle::Question(const std::string& question, const std::string& holder) const {
+  std::string text = question.empty() ? spec_.question : question;
+  if (text.empty()) return FeelsQuestion(holder);
+  const std::string mark = "{holder}";
+  for (size_t at = text.find(mark); at != text.npos; at = text.find(mark, at)) {
+    text.replace(at, mark.size(), holder.empty() ? "holder" : holder);
+  }
+  return text;
+}
+
+std::shared_ptr<const KvSegment> Oracle::Prefix(const OraclePrompt& prompt) const {
+  const std::lock_guard lock(mutex_);
+  if (prefix_ == nullptr) {
+    const auto length = static_cast<int64_t>(prompt.prefix.size());
+    auto segment = model_->transformer->MakeSegment(length);
+    const std::vector<Sequence> sequences = {{prompt.prefix, {}, segment}};
+    ForwardOptions forward;
+    forward.sequences = sequences;
+    forward.adapter = adapter_ ? &*adapter_ : nullptr;
+    model_->transformer->Forward(forward);
+    prefix_ = std::move(segment);
+  }
+  return prefix_;
+}
+
+at::Tensor Oracle::Vectors(const at::Tensor& rows) const {
+  return weights_.input.Vectors(rows.to(weights_.input.mean.device()));
+}
+
+const WordScorer& Oracle::ScorerFor(const std::string& holder) const {
+  const OraclePrompt prompt = Ask(Question("", holder), FeelsOpening(holder));
+  WordContext reference;
+  reference.tokens = prompt.question;
+  reference.tokens.insert(reference.tokens.end(), prompt.answer.begin(), prompt.answer.end());
+  reference.past = {Prefix(prompt)};
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<WordScorer>& scorer = scorers_[holder];
+  if (scorer == nullptr) {
+    WordScorerOptions options;
+    options.tails = spec_.tails;
+    options.adapter = adapter_ ? &*adapter_ : nullptr;
+    options.site = spec_.site;
+    scorer = std::make_unique<WordScorer>(*model_, FeelsOpening(holder),
+                                          SpokenWords(info().lexicon), reference, options);
+  }
+  return *scorer;
+}
+
+at::Tensor Oracle::AnswerScores(const at::Tensor& rows,
+                                const std::vector<std::string>& holders) const {
+  const int64_t n = rows.size(0), classes = info().lexicon.size();
+  const at::Tensor vectors = Vectors(rows);
+  at::Tensor scores = at::empty({n, classes}, at::TensorOptions(at::kFloat).device(at::kCPU));
+  std::map<std::string, std::vector<int64_t>> groups;
+  for (int64_t i = 0; i < n; ++i) groups[holders[static_cast<size_t>(i)]].push_back(i);
+  for (const auto& [holder, members] : groups) {
+    const OraclePrompt prompt = Ask(Question("", holder), FeelsOpening(holder));
+    WordContext context;
+    context.tokens = prompt.question;
+    context.tokens.insert(context.tokens.end(), prompt.answer.begin(), prompt.answer.end());
+    context.past = {Prefix(prompt)};
+    // Rows that follow each other and are equal (controls, above all) are asked about once.
+    std::vector<WordContext> contexts;
+    std::vector<size_t> asked;
+    for (const int64_t member : members) {
+      if (contexts.empty() || !contexts.back().vectors.equal(vectors[member])) {
+        context.vectors = vectors[member];
+        contexts.push_back(context);
+      }
+      asked.push_back(contexts.size() - 1);
+    }
+    const std::vector<WordScores> words = ScorerFor(holder).Score(contexts);
+    for (size_t k = 0; k < members.size(); ++k) {
+      float* const to = scores.mutable_data_ptr<float>() + members[k] * classes;
+      std::copy(words[asked[k]].log_p.begin(), words[asked[k]].log_p.end(), to);
+    }
+  }
+  return spec_.minus_prior ? scores - PriorScores(holders) : scores;
+}
+
+at::Tensor Oracle::PriorScores(const std::vector<std::string>& holders) const {
+  const auto n = static_cast<int64_t>(holders.size()), classes = info().lexicon.size();
+  at::Tensor scores = at::empty({n, classes}, at::TensorOptions(at::kFloat).device(at::kCPU));
+  float* to = scores.mutable_data_ptr<float>();
+  std::map<std::string, const std::vector<double>*> priors;
+  for (const std::string& holder : holders) {
+    const std::vector<double>*& prior = priors[holder];
+    if (prior == nullptr) prior = &ScorerFor(holder).reference().log_p;
+    to = std::copy(prior->begin(), prior->end(), to);
+  }
+  return scores;
+}
+
+Scores Oracle::ReadRows(const at::Tensor& rows, const std::vector<std::string>& holders) const {
+  return ScoresOf(info(), AnswerScores(rows, holders), {});
+}
+
+std::vector<std::vector<std::string>> Oracle::Continue(const at::Tensor& vectors,
+                                                       const std::vector<OraclePrompt>& prompts,
+                                                       const AnswerOptions& options) const {
+  const auto samples = static_cast<size_t>(options.samples);
+  const auto at_once = std::max<size_t>(1, kSequencesAtOnce / samples);
+  std::vector<std::vector<std::string>> texts;
+  for (size_t first = 0; first < prompts.size(); first += at_once) {
+    const size_t count = std::min(at_once, prompts.size() - first);
+    GenerateOptions generate;
+    // One pass over the prompts but for their last tokens; every sample goes on from there.
+    std::vector<Prompt> packed;
+    std::vector<Sequence> sequences;
+    std::vector<int64_t> rows;
+    int64_t row = 0;
+    for (size_t i = first; i < first + count; ++i) {
+      const OraclePrompt& prompt = prompts[i];
+      for (int64_t k = 0; k < vectors.size(1); ++k) rows.push_back(row + k);
+      std::vector<int32_t> tokens = prompt.question;
+      tokens.insert(tokens.end(), prompt.answer.begin(), prompt.answer.end());
+      const int32_t last = tokens.back();
+      tokens.pop_back();
+      const auto length = static_cast<int64_t>(tokens.size());
+      auto segment = model_->transformer->MakeSegment(length);
+      for (size_t sample = 0; sample < samples; ++sample) {
+        packed.push_back({{last}, {Prefix(prompt), segment}});
+        if (options.streams.empty()) continue;
+        generate.streams.push_back(options.streams[i] + "/" + std::to_string(sample));
+      }
+      row += length;
+      sequences.push_back({std::move(tokens), {Prefix(prompt)}, std::move(segment)});
+    }
+    ForwardOptions forward;
+    forward.sequences = sequences;
+    forward.adapter = adapter_ ? &*adapter_ : nullptr;
+    forward.injections = {InjectAt(
+        spec_.site, rows,
+        vectors.narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(count)).flatten(0, 1))};
+    model_->transformer->Forward(forward);
+    generate.max_new_tokens = spec_.max_answer_tokens;
+    generate.temperature = options.temperature;
+    generate.seed = options.seed;
+    generate.stop_tokens = model_->stop_tokens;
+    generate.adapter = forward.adapter;
+    size_t next = 0;
+    for (const auto& ids : Generate(*model_->transformer, packed, generate)) {
+      if (next++ % samples == 0) texts.emplace_back();
+      texts.back().push_back(model_->tokenizer->Decode(ids, /*skip_special=*/true));
+    }
+  }
+  return texts;
+}
+
+std::vector<std::vector<std::string>> Oracle::AnswersOf(const at::Tensor& rows,
+                                                        const std::vector<std::string>& holders,
+                                                        const AnswerOptions& options) const {
+  std::vector<OraclePrompt> prompts;
+  for (const std::string& holder : holders) {
+    prompts.push_back(Ask(Question(options.question, holder), ""));
+  }
+  return Continue(Vectors(rows), prompts, options);
+}
+
+std::vector<std::string> Oracle::SentencesOf(const at::Tensor& rows, const Scores& scores,
+                                             const std::vector<std::string>& holders) const {
+  // The sentence begins with the word that was read, and the model goes on from there.
+  const int64_t classes = info().lexicon.size(), nothing = info().lexicon.nothing();
+  std::vector<std::string> sentences(static_cast<size_t>(rows.size(0)));
+  std::vector<int64_t> members;
+  std::vector<OraclePrompt> prompts;
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    const float* const row = scores.log_p.const_data_ptr<float>() + i * classes;
+    const std::string& holder = holders[static_cast<size_t>(i)];
+    const int64_t word =
+        Abstains(info(), row) ? nothing : std::max_element(row, row + classes) - row;
+    std::string& sentence = sentences[static_cast<size_t>(i)];
+    if (word == nothing) {
+      sentence = TemplateSentence(holder, std::string(kNothing));
+      continue;
+    }
+    sentence = FeelsOpening(holder) + " " + info().lexicon[word].word;
+    members.push_back(i);
+    prompts.push_back(Ask(Question("", holder), sentence));
+  }
+  if (members.empty()) return sentences;
+  const at::Tensor index = at::tensor(members, at::TensorOptions(at::kLong).device(at::kCPU));
+  const std::vector<std::vector<std::string>> rest =
+      Continue(Vectors(rows.index_select(0, index.to(rows.device()))), prompts, {});
+  for (size_t k = 0; k < members.size(); ++k) {
+    std::string& sentence = sentences[static_cast<size_t>(members[k])];
+    const std::string& more = rest[k].front();
+    sentence += more.substr(0, more.find('\n'));
+    if (!sentence.ends_with('.')) sentence += '.';
+  }
+  return sentences;
+}
+
+}  // namespace extrospect

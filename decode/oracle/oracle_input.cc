@@ -1,0 +1,44 @@
+#include "decode/oracle/oracle_input.h"
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+namespace extrospect {
+
+at::Tensor OracleInput::Scores(const at::Tensor& rows) const {
+  return keys.defined() ? at::linear((rows - mean).flatten(1), keys, key_bias) : at::Tensor();
+}
+
+at::Tensor OracleInput::Vectors(const at::Tensor& rows, const at::Tensor& scores) const {
+  if (scale.defined()) return rows * scale.view({-1, 1}) + bias;
+  const at::Tensor centred = rows - mean;
+  at::Tensor vectors = centred;
+  if (map.defined()) {
+    // [hooks, n, d] · [hooks, d, d]ᵀ
+    vectors = at::bmm(centred.transpose(0, 1), map.transpose(1, 2)).transpose(0, 1);
+  }
+  if (keys.defined()) {
+    const at::Tensor attention = at::softmax(scores.unsqueeze(1) * sharpness.view({-1, 1}), 2);
+    vectors = at::cat({at::matmul(attention, codes), vectors}, 1);
+  }
+  return vectors;
+}
+
+std::map<std::string, at::Tensor> OracleInput::Named() const {
+  std::map<std::string, at::Tensor> named;
+  const auto add = [&](const char* name, const at::Tensor& tensor) {
+    if (tensor.defined()) named[std::string("input.") + name] = tensor;
+  };
+  add("mean", mean);
+  add("map", map);
+  add("keys", keys);
+  add("key_bias", key_bias);
+  add("codes", codes);
+  add("sharpness", sharpness);
+  add("scale", scale);
+  add("bias", bias);
+  return named;
+}
+
+}  // namespace extrospect

@@ -1,0 +1,85 @@
+#include "eval/report/channel_scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace extrospect {
+
+const std::vector<std::string>& NothingWords() {
+  static const std::vector<std::string> words = {"nothing", "neutral", "fine",
+                                                 "normal",  "okay",    "indifferent"};
+  return words;
+}
+
+std::vector<std::string> WordsToScore(const Lexicon& lexicon) {
+  std::vector<std::string> words;
+  for (const Emotion& emotion : lexicon.emotions()) {
+    if (emotion.word != kNothing) words.push_back(emotion.word);
+  }
+  words.insert(words.end(), NothingWords().begin(), NothingWords().end());
+  return words;
+}
+
+std::vector<double> ClassScores(const Lexicon& lexicon, const std::vector<double>& words) {
+  std::vector<double> scores(lexicon.size());
+  size_t next = 0;
+  for (int64_t i = 0; i < lexicon.size(); ++i) {
+    if (i != lexicon.nothing()) scores[i] = words[next++];
+  }
+  double sum = 0;
+  for (; next < words.size(); ++next) sum += std::exp(words[next]);
+  scores[lexicon.nothing()] = std::log(std::max(sum, std::numeric_limits<double>::min()));
+  return scores;
+}
+
+std::vector<double> LogSoftmax(const std::vector<double>& scores, double temperature) {
+  const double max = *std::max_element(scores.begin(), scores.end());
+  double sum = 0;
+  for (const double score : scores) sum += std::exp((score - max) / temperature);
+  std::vector<double> log_p;
+  for (const double score : scores) {
+    log_p.push_back((score - max) / temperature - std::log(sum));
+  }
+  return log_p;
+}
+
+double FitTemperature(const std::vector<std::vector<double>>& scores,
+                      const std::vector<int64_t>& truths) {
+  const auto loss = [&](double log_temperature) {
+    double sum = 0;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      sum -= LogSoftmax(scores[i], std::exp(log_temperature))[truths[i]];
+    }
+    return sum;
+  };
+  if (scores.empty()) return 1.0;
+  // Golden-section search; the loss is convex in 1 / temperature, hence has one minimum.
+  constexpr double kRatio = 0.6180339887498949;
+  double low = std::log(0.05), high = std::log(20.0);
+  double a = high - kRatio * (high - low), b = low + kRatio * (high - low);
+  double loss_a = loss(a), loss_b = loss(b);
+  for (int i = 0; i < 40; ++i) {
+    if (loss_a < loss_b) {
+      high = b, b = a, loss_b = loss_a;
+      a = high - kRatio * (high - low), loss_a = loss(a);
+    } else {
+      low = a, a = b, loss_a = loss_b;
+      b = low + kRatio * (high - low), loss_b = loss(b);
+    }
+  }
+  return std::exp((low + high) / 2);
+}
+
+void FillFromScores(const Lexicon& lexicon, const std::vector<double>& scores, double temperature,
+                    TrialRecord& record) {
+  const std::vector<double> log_p = LogSoftmax(scores, temperature);
+  FillFromDistribution(lexicon, log_p, 0.0, record);
+  record.valence = record.arousal = 0;
+  for (int64_t i = 0; i < lexicon.size(); ++i) {
+    record.valence += std::exp(log_p[i]) * lexicon[i].valence;
+    record.arousal += std::exp(log_p[i]) * lexicon[i].arousal;
+  }
+}
+
+}  // namespace extrospect
