@@ -130,7 +130,9 @@ BpeModel::BpeModel(const BpeRules& rules)
   merges_.Reserve(rules.merges.size());
   std::string merged;
   for (size_t rank = 0; rank < rules.merges.size(); ++rank) {
-    const auto& [left, right] = rules.merges[rank];
+    // Not by a structured binding: clang does not let a lambda see those.
+    const std::string& left = rules.merges[rank].first;
+    const std::string& right = rules.merges[rank].second;
     const auto id_of = [&](const std::string& token) {
       const auto found = ids.find(token);
       if (found == ids.end()) {
