@@ -1,7 +1,6 @@
 #include "decode/command.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -19,6 +18,7 @@
 #include "decode/read_transcripts.h"
 #include "decode/reader.h"
 #include "decode/terminal.h"
+#include "extract/model_flags.h"
 #include "model/model.h"
 
 namespace extrospect {
@@ -26,9 +26,9 @@ namespace {
 
 struct DecodeFlags {
   std::string decoder, output, activations, model, transcripts, html, question;
-  std::string per = "transcript", format = "chat", truncate = "none", dtype = "bf16";
-  std::string device = "cpu";
-  int threads = 0;
+  std::string per = "transcript";
+  RenderFlags render;
+  ComputeFlags compute;
   int64_t samples = 0, limit = -1, top = 10, window = 8, batch_tokens = 4096, show = 5;
   uint64_t seed = 0;
   bool quiet = false;
@@ -100,7 +100,7 @@ Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::F
   if (per_token && info.pool == "mean") rows = RunningMean(rows, owner, flags.window);
   Progress progress("decode", "rows", rows.size(0), stream);
   Decoded decoded;
-  decoded.readings = ReadRows(decoder, rows.to(ParseDevices(flags.device).front()), origins,
+  decoded.readings = ReadRows(decoder, rows.to(ParseDevices(flags.compute.device).front()), origins,
                               ReadOptionsOf(flags), [&](int64_t n) { progress.Add(n); });
   if (!flags.html.empty() && !per_token) {
     for (size_t i = 0; i < decoded.readings.size(); ++i) {
@@ -119,10 +119,7 @@ Decoded FromTranscripts(const Decoder& decoder, const LanguageModel& model,
   options.read_tokens.sentences = false;
   // The readings of whole transcripts are written, or stand in the page, or nobody sees them.
   options.read.sentences = flags.per == "transcript" || !flags.html.empty();
-  options.prepare.format = flags.format == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
-  options.prepare.truncate = flags.truncate == "left"    ? Truncate::kLeft
-                             : flags.truncate == "right" ? Truncate::kRight
-                                                         : Truncate::kNone;
+  options.prepare = flags.render.prepare();
   options.batch_tokens = flags.batch_tokens;
   options.window = flags.window;
   options.per_token = flags.per == "token" || !flags.html.empty();
@@ -142,16 +139,13 @@ void RunDecode(const DecodeFlags& flags) {
       (flags.activations.empty() && flags.model.empty())) {
     throw UsageError("decode reads either --activations, or --transcripts with --model");
   }
-  if (flags.threads > 0) at::set_num_threads(flags.threads);
+  flags.compute.SetThreads();
   std::shared_ptr<const LanguageModel> model;
   if (!flags.model.empty()) {
-    model = std::make_shared<const LanguageModel>(
-        LoadModel(flags.model, WeightOptions{.dtype = ParseDtype(flags.dtype),
-                                             .devices = ParseDevices(flags.device),
-                                             .trainable = false}));
+    model = std::make_shared<const LanguageModel>(LoadModel(flags.model, flags.compute.weights()));
   }
   const std::unique_ptr<Decoder> decoder =
-      LoadDecoder(flags.decoder, ParseDevices(flags.device).front(), model);
+      LoadDecoder(flags.decoder, ParseDevices(flags.compute.device).front(), model);
   const DecoderInfo& info = decoder->info();
   if ((!flags.question.empty() || flags.samples > 0) && !decoder->answers()) {
     throw UsageError("--question and --samples are for decoders that answer questions")
@@ -211,21 +205,8 @@ void AddDecodeCommand(CLI::App& app) {
                    "the confidence the majority's share. Answers agree that begin with the same "
                    "yes or no, else that name the same emotion first, else that are the same words")
       ->check(CLI::Range(1, 1000));
-  command->add_option("--format", flags->format, "Render messages by the chat template, or plainly")
-      ->check(CLI::IsMember({"chat", "raw"}))
-      ->capture_default_str();
-  command
-      ->add_option("--truncate", flags->truncate,
-                   "Which end of a transcript beyond the model's context is cut off")
-      ->check(CLI::IsMember({"none", "left", "right"}))
-      ->capture_default_str();
-  command->add_option("--dtype", flags->dtype, "Compute in float32 or bfloat16")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
-  command->add_option("--device", flags->device, "cpu or cuda:N")->capture_default_str();
-  command->add_option("--threads", flags->threads, "CPU threads (0: all)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  AddRenderFlags(*command, flags->render);
+  AddComputeFlags(*command, flags->compute);
   command->add_option("--batch-tokens", flags->batch_tokens, "Tokens in one forward pass")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

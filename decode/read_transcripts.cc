@@ -7,16 +7,13 @@
 
 #include "base/error.h"
 #include "decode/token_rows.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
 
 // Transcripts whose activations are in memory together.
 constexpr size_t kTranscriptsAtOnce = 128;
-
-at::Tensor Index(const std::vector<int64_t>& indices) {
-  return at::tensor(indices, at::TensorOptions(at::kLong).device(at::kCPU));
-}
 
 std::string Label(const Transcript& transcript) {
   std::string label;
@@ -52,7 +49,7 @@ class Part {
       }
       std::vector<int64_t> indices;
       for (const uint32_t position : positions) indices.push_back(First(i) + position);
-      means.push_back(tokens_.rows.index_select(0, Index(indices)).mean(0));
+      means.push_back(tokens_.rows.index_select(0, IndexTensor(indices, at::kCPU)).mean(0));
       origins.push_back(Origin(i, positions.front(), positions.back()));
     }
     std::vector<Reading> readings =
@@ -75,8 +72,9 @@ class Part {
     }
     if (indices.empty()) return;
     const bool means = decoder_.info().pool == "mean";
-    const at::Tensor rows = RunningMean(tokens_.rows.index_select(0, Index(indices)), transcript,
-                                        means ? options_.window : 1);
+    const at::Tensor rows =
+        RunningMean(tokens_.rows.index_select(0, IndexTensor(indices, at::kCPU)), transcript,
+                    means ? options_.window : 1);
     std::vector<Reading> readings =
         extrospect::ReadRows(decoder_, rows, origins, options_.read_tokens, {});
     AddTimeline(readings, out);

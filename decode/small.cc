@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "decode/probe.h"
+#include "model/index_tensor.h"
 #include "model/weights/weight_file.h"
 
 namespace extrospect {
@@ -22,13 +23,9 @@ constexpr size_t kMaxModelBytes = size_t{64} << 20;
 // that has learned the words but not the circumstances would otherwise make them up.
 constexpr double kSure = 0.15;
 
-at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
-  return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
-}
-
 // The same tokens for every row: [n, tokens].
 at::Tensor Repeated(const std::vector<int64_t>& ids, int64_t n, at::Device device) {
-  return Ids(ids, device).unsqueeze(0).expand({n, static_cast<int64_t>(ids.size())});
+  return IndexTensor(ids, device).unsqueeze(0).expand({n, static_cast<int64_t>(ids.size())});
 }
 
 int64_t Size(const nlohmann::json& body, const char* name, int64_t max, const std::string& where) {
@@ -97,8 +94,8 @@ std::unique_ptr<Small> Small::Load(const DecoderFile& file, const std::filesyste
   for (const auto& [name, sizes] : SmallNetwork::Shapes(shape)) {
     loaded[name] = LoadTensor(tensors, name, sizes, device);
   }
-  return std::make_unique<Small>(info, std::move(pieces),
-                                 SmallNetwork(shape, std::move(loaded), Ids(words, device)));
+  return std::make_unique<Small>(
+      info, std::move(pieces), SmallNetwork(shape, std::move(loaded), IndexTensor(words, device)));
 }
 
 at::Tensor Small::ScoresFor(const at::Tensor& coordinates, const std::string& holder) const {
@@ -154,7 +151,7 @@ std::vector<std::string> Small::Resolve(const at::Tensor& coordinates,
   }
   if (unknown.empty()) return resolved;
   const at::Device device = coordinates.device();
-  const at::Tensor rows = coordinates.index_select(0, Ids(unknown, device));
+  const at::Tensor rows = coordinates.index_select(0, IndexTensor(unknown, device));
   // By the first token in which "The user", "The assistant" and "The character" differ.
   std::vector<std::vector<int64_t>> openings;
   for (const char* const holder : kHolders) {
@@ -179,7 +176,7 @@ std::vector<std::string> Small::Resolve(const at::Tensor& coordinates,
           1),
       cache);
   const at::Tensor best = network_.Logits(hidden.select(1, hidden.size(1) - 1))
-                              .index_select(1, Ids(next, device))
+                              .index_select(1, IndexTensor(next, device))
                               .argmax(1)
                               .to(at::kCPU);
   for (size_t i = 0; i < unknown.size(); ++i) {
@@ -197,7 +194,7 @@ at::Tensor Small::SentenceScores(const at::Tensor& coordinates,
   std::map<std::string, std::vector<int64_t>> groups;
   for (size_t i = 0; i < known.size(); ++i) groups[known[i]].push_back(static_cast<int64_t>(i));
   for (const auto& [holder, rows] : groups) {
-    const at::Tensor all = Ids(rows, coordinates.device());
+    const at::Tensor all = IndexTensor(rows, coordinates.device());
     for (int64_t first = 0; first < all.size(0); first += kRowsAtOnce) {
       const at::Tensor some = all.narrow(0, first, std::min(kRowsAtOnce, all.size(0) - first));
       scores.index_copy_(0, some, ScoresFor(coordinates.index_select(0, some), holder));
@@ -226,7 +223,7 @@ std::vector<std::string> Small::Write(const at::Tensor& coordinates,
   if (!nothing) {
     std::vector<int64_t> symbols;
     for (const int64_t word : words) symbols.push_back(pieces_->SymbolOf(word));
-    tokens = at::cat({tokens, Ids(symbols, device).unsqueeze(1)}, 1);
+    tokens = at::cat({tokens, IndexTensor(symbols, device).unsqueeze(1)}, 1);
   }
   SmallCache cache;
   at::Tensor hidden = network_.Continue(
@@ -282,7 +279,8 @@ std::vector<std::string> Small::SentencesOf(const at::Tensor& rows, const Scores
       std::vector<int64_t> chosen;
       for (const int64_t row : some) chosen.push_back(words[static_cast<size_t>(row)]);
       const auto written =
-          Write(coordinates.index_select(0, Ids(some, coordinates.device())), chosen, group.first);
+          Write(coordinates.index_select(0, IndexTensor(some, coordinates.device())), chosen,
+                group.first);
       for (size_t i = 0; i < some.size(); ++i) sentences[static_cast<size_t>(some[i])] = written[i];
     }
   }

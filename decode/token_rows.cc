@@ -9,6 +9,7 @@
 #include "extract/extract.h"
 #include "extract/file_sink.h"
 #include "model/hooks.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 
@@ -39,8 +40,7 @@ TokenRows ExtractTokenRows(const DecoderInfo& info, const LanguageModel& model,
                     extract.blocks.begin());
   }
   TokenRows result;
-  result.rows =
-      rows.index_select(1, at::tensor(order, at::TensorOptions(at::kLong).device(at::kCPU)));
+  result.rows = rows.index_select(1, IndexTensor(order, at::kCPU));
   for (const auto& transcript : plan.layout.transcripts) {
     result.first.push_back(static_cast<int64_t>(transcript.first_row));
   }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "decode/activation_rows.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 
@@ -39,10 +40,7 @@ ActivationTable::Rows ActivationTable::Read(const std::vector<std::string>& hook
     rows.first_position[row.transcript] = row.first_position;
     rows.position[row.transcript] = row.position;
   }
-  rows.values.index_copy_(0,
-                          at::from_blob(owners.data(), {static_cast<int64_t>(owners.size())},
-                                        at::TensorOptions(at::kLong).device(at::kCPU)),
-                          values);
+  rows.values.index_copy_(0, IndexTensor(owners, at::kCPU), values);
   return rows;
 }
 

@@ -10,16 +10,13 @@
 #include "base/random.h"
 #include "decode/load.h"
 #include "model/hooks.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
 
 constexpr double kDevFalseAlarms = 0.05;
 constexpr int64_t kCostlyControls = 300;  // trials
-
-at::Tensor Index(const std::vector<int64_t>& rows) {
-  return at::tensor(rows, at::TensorOptions(at::kLong).device(at::kCPU));
-}
 
 // For every record the index of another one of its dose with another concept; its own where there
 // is none.
@@ -158,8 +155,7 @@ void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
         chosen_holders.push_back(holders[i]);
       }
       if (!chosen.empty()) {
-        const at::Tensor index = at::from_blob(chosen.data(), {static_cast<int64_t>(chosen.size())},
-                                               at::TensorOptions(at::kLong).device(at::kCPU));
+        const at::Tensor index = IndexTensor(chosen, at::kCPU);
         const Scores part{scores.log_p.index_select(0, index),
                           scores.valence.index_select(0, index),
                           scores.arousal.index_select(0, index)};
@@ -174,7 +170,7 @@ void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
   if (!with_controls) return;
   const std::string name = stream + "/" + channel.name;
   const std::vector<int64_t> partners = ShuffledPartners(records, seed, name);
-  const at::Tensor shuffled = rows.index_select(0, Index(partners));
+  const at::Tensor shuffled = rows.index_select(0, IndexTensor(partners, at::kCPU));
   const at::Tensor random = RandomLike(rows, seed, name);
   const auto n = static_cast<int64_t>(records.size());
   if (!channel.decoder->costly() || n <= kCostlyControls) {
@@ -195,7 +191,7 @@ void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
   }
   records = std::move(some);
   holders = std::move(some_holders);
-  const at::Tensor index = Index(chosen);
+  const at::Tensor index = IndexTensor(chosen, at::kCPU);
   read("zeroed", at::zeros_like(rows.index_select(0, index)));
   read("shuffled", shuffled.index_select(0, index));
   read("random", random.index_select(0, index));

@@ -7,17 +7,12 @@
 #include <map>
 #include <utility>
 
+#include "model/index_tensor.h"
+
 namespace extrospect {
 namespace {
 
-at::Tensor ToTensor(const std::vector<int64_t>& values, at::Device device) {
-  const at::Tensor host = at::empty({static_cast<int64_t>(values.size())},
-                                    at::TensorOptions(at::kLong).device(at::kCPU));
-  std::copy(values.begin(), values.end(), host.mutable_data_ptr<int64_t>());
-  return host.to(device);
-}
-
-at::Tensor ToTensor(const std::vector<float>& values, at::Device device) {
+at::Tensor FloatTensor(const std::vector<float>& values, at::Device device) {
   const at::Tensor host = at::empty({static_cast<int64_t>(values.size())},
                                     at::TensorOptions(at::kFloat).device(at::kCPU));
   std::copy(values.begin(), values.end(), host.mutable_data_ptr<float>());
@@ -103,7 +98,7 @@ class Runner {
         for (size_t b = 0; b < run_.reads[s].blocks.size(); ++b) {
           const at::Tensor& rows = clean.blocks.at(run_.reads[s].blocks[b]);
           batch.rows[s][static_cast<int64_t>(i)][static_cast<int64_t>(b)].copy_(
-              rows.index_select(0, ToTensor(places, rows.device())).mean(0));
+              rows.index_select(0, IndexTensor(places, rows.device())).mean(0));
         }
       }
     }
@@ -146,9 +141,9 @@ class Runner {
     at::Tensor residual = at::cat(residuals);
     const at::Device device = residual.device();
     const at::Tensor added =
-        run_.directions.to(device).index_select(0, ToTensor(directions, device)) *
-        ToTensor(norms, device).unsqueeze(-1);
-    residual.index_add_(0, ToTensor(injected_rows, device), added.to(residual.scalar_type()));
+        run_.directions.to(device).index_select(0, IndexTensor(directions, device)) *
+        FloatTensor(norms, device).unsqueeze(-1);
+    residual.index_add_(0, IndexTensor(injected_rows, device), added.to(residual.scalar_type()));
 
     // Means over new rows as one matrix product a spec; rows before the injection are added below.
     std::vector<at::Tensor> selectors;
@@ -253,7 +248,7 @@ class Runner {
         for (size_t b = 0; b < run_.reads[s].blocks.size(); ++b) {
           const at::Tensor& rows =
               cleans.at(trials[i]->transcript).blocks.at(run_.reads[s].blocks[b]);
-          const at::Tensor sum = rows.index_select(0, ToTensor(before, rows.device())).sum(0);
+          const at::Tensor sum = rows.index_select(0, IndexTensor(before, rows.device())).sum(0);
           batch.rows[s][static_cast<int64_t>(i)][static_cast<int64_t>(b)].add_(
               sum.to(at::kFloat).to(at::kCPU) / static_cast<double>(positions.size()));
         }
@@ -347,7 +342,7 @@ double MeanContentNorm(const LanguageModel& model,
     forward.last_block = block;
     const at::Tensor residual = model.transformer->Forward(forward).residual;
     const at::Tensor norms =
-        residual.index_select(0, ToTensor(rows, residual.device())).norm(2, {-1});
+        residual.index_select(0, IndexTensor(rows, residual.device())).norm(2, {-1});
     sum += norms.sum().item<double>();
     count += static_cast<double>(rows.size());
   }

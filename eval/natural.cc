@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "eval/report/channel_scores.h"
 #include "eval/run.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -152,9 +153,7 @@ void RunNatural(const EvalSetup& setup, const TextReader& reader, const TextRead
       record.position = rows.position[index];
       sentences.push_back(wants_sentence[k]);
     }
-    const at::Tensor selected = rows.values.index_select(
-        0, at::from_blob(indices.data(), {static_cast<int64_t>(indices.size())},
-                         at::TensorOptions(at::kLong).device(at::kCPU)));
+    const at::Tensor selected = rows.values.index_select(0, IndexTensor(indices, at::kCPU));
     ReadWithControls(channel, selected, std::move(records), sentences, /*with_controls=*/true,
                      setup.options.seed, "natural", sink);
     ThrowIfInterrupted("run again; an evaluation begins anew");

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 
@@ -106,9 +107,7 @@ std::vector<double> YesNoScorer::Score(std::span<const WordContext> contexts) co
     }
     forward.sequences = sequences;
     const at::Tensor logits = model_.transformer->Forward(forward).logits;
-    const at::Tensor index = at::from_blob(columns.data(), {static_cast<int64_t>(columns.size())},
-                                           at::TensorOptions(at::kLong).device(at::kCPU))
-                                 .to(logits.device());
+    const at::Tensor index = IndexTensor(columns, logits.device());
     const at::Tensor picked = logits.index_select(1, index);
     const auto n_yes = static_cast<int64_t>(yes_.size()), n_no = static_cast<int64_t>(no_.size());
     const at::Tensor d = (at::logsumexp(picked.narrow(1, 0, n_yes), {-1}) -

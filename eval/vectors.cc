@@ -5,13 +5,13 @@
 #include <map>
 
 #include "base/error.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
 
-at::Tensor Gather(const at::Tensor& rows, std::vector<int64_t> indices) {
-  return rows.index_select(0, at::from_blob(indices.data(), {static_cast<int64_t>(indices.size())},
-                                            at::TensorOptions(at::kLong).device(at::kCPU)));
+at::Tensor Gather(const at::Tensor& rows, const std::vector<int64_t>& indices) {
+  return rows.index_select(0, IndexTensor(indices, at::kCPU));
 }
 
 // The directions of `rows` [n, d] that explain `share` of their variance, [k, d].

@@ -1,8 +1,5 @@
 #include "extract/command.h"
 
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -12,6 +9,7 @@
 #include "base/progress.h"
 #include "extract/extract.h"
 #include "extract/file_sink.h"
+#include "extract/model_flags.h"
 #include "extract/to_file.h"
 #include "model/hooks.h"
 
@@ -20,9 +18,9 @@ namespace {
 
 struct ExtractFlags {
   std::string model, transcripts, output;
-  std::string layers = "50%", tokens = "last", pool = "none", format = "chat", truncate = "none";
-  std::string dtype = "bf16", store = "bf16", device = "cpu";
-  int threads = 0;
+  std::string layers = "50%", tokens = "last", pool = "none", store = "bf16";
+  RenderFlags render;
+  ComputeFlags compute;
   int64_t batch_tokens = 4096, limit = -1;
   uint64_t seed = 0;
   bool resume = false, quiet = false;
@@ -42,9 +40,9 @@ std::string ConfigOf(const ExtractFlags& flags, const std::vector<int64_t>& bloc
   config["tokens"] = nlohmann::ordered_json::array();
   for (const Selection& selection : selections) config["tokens"].push_back(selection.name());
   config["pool"] = flags.pool;
-  config["format"] = flags.format;
-  config["truncate"] = flags.truncate;
-  config["dtype"] = flags.dtype;
+  config["format"] = flags.render.format;
+  config["truncate"] = flags.render.truncate;
+  config["dtype"] = flags.compute.dtype;
   config["store"] = flags.store;
   config["batch_tokens"] = flags.batch_tokens;
   config["limit"] = flags.limit;
@@ -53,25 +51,19 @@ std::string ConfigOf(const ExtractFlags& flags, const std::vector<int64_t>& bloc
 }
 
 void Extract(const ExtractFlags& flags, const Ranks& ranks) {
-  if (flags.threads > 0) at::set_num_threads(flags.threads);
+  flags.compute.SetThreads();
   const std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts, flags.limit);
-  const LanguageModel model =
-      LoadModel(flags.model, WeightOptions{.dtype = ParseDtype(flags.dtype),
-                                           .devices = ParseDevices(flags.device),
-                                           .trainable = false});
+  const LanguageModel model = LoadModel(flags.model, flags.compute.weights());
   ExtractOptions options;
   options.blocks = ParseLayers(flags.layers, model.architecture.n_layers);
   options.selections = Selection::ParseList(flags.tokens);
   options.pool_mean = flags.pool == "mean";
-  options.prepare.format = flags.format == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
-  options.prepare.truncate = flags.truncate == "left"    ? Truncate::kLeft
-                             : flags.truncate == "right" ? Truncate::kRight
-                                                         : Truncate::kNone;
+  options.prepare = flags.render.prepare();
   options.batch_tokens = flags.batch_tokens;
   ExtractPlan plan = PlanExtraction(model, transcripts, options);
 
   const ActivationOrigin origin =
-      OriginOf(model, flags.dtype, ConfigOf(flags, options.blocks, options.selections));
+      OriginOf(model, flags.compute.dtype, ConfigOf(flags, options.blocks, options.selections));
   std::vector<std::string> hooks;
   for (const int64_t block : options.blocks) hooks.push_back(HookName(block));
 
@@ -118,24 +110,10 @@ void AddExtractCommand(CLI::App& app, const Ranks& ranks) {
   command->add_option("--pool", flags->pool, "A row for each token, or the mean of the selection")
       ->check(CLI::IsMember({"none", "mean"}))
       ->capture_default_str();
-  command->add_option("--format", flags->format, "Render messages by the chat template, or plainly")
-      ->check(CLI::IsMember({"chat", "raw"}))
-      ->capture_default_str();
-  command
-      ->add_option("--truncate", flags->truncate,
-                   "Which end of a transcript beyond the model's context is cut off")
-      ->check(CLI::IsMember({"none", "left", "right"}))
-      ->capture_default_str();
-  command->add_option("--dtype", flags->dtype, "Compute in float32 or bfloat16")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
+  AddRenderFlags(*command, flags->render);
+  AddComputeFlags(*command, flags->compute);
   command->add_option("--store", flags->store, "Number type in the file")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
-      ->capture_default_str();
-  command->add_option("--device", flags->device, "cpu, cuda:N, or several separated by commas")
-      ->capture_default_str();
-  command->add_option("--threads", flags->threads, "CPU threads (0: all)")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--batch-tokens", flags->batch_tokens, "Tokens in one forward pass")
       ->check(CLI::PositiveNumber)

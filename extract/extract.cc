@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "model/hooks.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -194,8 +195,7 @@ class BatchRunner {
       starts.push_back(static_cast<int64_t>(flat.size()));
       for (const int64_t row : place) flat.push_back(row - offset);
     }
-    const auto options = at::TensorOptions(at::kLong).device(at::kCPU);
-    return {at::tensor(flat, options), at::tensor(starts, options)};
+    return {IndexTensor(flat, at::kCPU), IndexTensor(starts, at::kCPU)};
   }
 
   template <typename Take>

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/random.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -225,8 +226,7 @@ std::string LabelledTranscripts::Sha256() const {
 
 at::Tensor RowSet::Indices(const std::string& name) const {
   const auto found = split.find(name);
-  if (found == split.end()) return at::empty({0}, at::TensorOptions(at::kLong).device(at::kCPU));
-  return at::tensor(found->second, at::TensorOptions(at::kLong).device(at::kCPU));
+  return IndexTensor(found == split.end() ? std::vector<int64_t>() : found->second, at::kCPU);
 }
 
 RowSet LoadRowSet(const ActivationReader& reader, const LabelledTranscripts& transcripts,

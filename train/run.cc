@@ -11,6 +11,7 @@
 #include "decode/load.h"
 #include "decode/oracle/logit_lens.h"
 #include "decode/oracle/oracle.h"
+#include "model/index_tensor.h"
 #include "train/judge.h"
 
 namespace extrospect {
@@ -29,7 +30,7 @@ at::Tensor Select(const at::Tensor& all, const RowSet& rows, const std::string& 
 at::Tensor Sample(int64_t n, int64_t wanted, at::Device device) {
   std::vector<int64_t> rows;
   for (int64_t i = 0; i < wanted; ++i) rows.push_back(i * n / wanted);
-  return at::tensor(rows, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
+  return IndexTensor(rows, device);
 }
 
 std::vector<std::string> Chosen(const std::vector<std::string>& all, const at::Tensor& rows) {

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "decode/small.h"
+#include "model/index_tensor.h"
 #include "model/weights/weight_file.h"
 #include "train/judge.h"
 #include "train/linear/linear.h"
@@ -33,10 +34,6 @@ constexpr double kWordScale = 0.3;  // of the words' embeddings to their rows' m
 constexpr double kUnseenScales[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0};
 constexpr double kUnseenCost = 0.02;  // nats on dev that unseen words may cost
 constexpr int64_t kIgnored = -100;    // a target that costs nothing
-
-at::Tensor Ids(const std::vector<int64_t>& ids) {
-  return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU));
-}
 
 at::Tensor NormalTensor(const std::vector<int64_t>& shape, double deviation, RandomStream random) {
   at::Tensor tensor = at::empty(shape, at::TensorOptions(at::kFloat).device(at::kCPU));
@@ -137,12 +134,12 @@ class SmallTrainee : public Trainee {
     for (int64_t i = 0; i < data.lexicon().size(); ++i) {
       if (i != data.lexicon().nothing()) kept.push_back(i);
     }
-    unseen_ = counts.index_select(0, Ids(kept).to(counts.device())) == 0;
+    unseen_ = counts.index_select(0, IndexTensor(kept, counts.device())) == 0;
     unseen_pieces_ = at::zeros({network_.shape().vocabulary}, unseen_.options())
                          .index_copy(0, word_ids_, unseen_);
     // A description may name a word that labels nothing; then it was seen after all.
     for (const SmallExample& example : examples_) {
-      unseen_pieces_.index_fill_(0, Ids(example.sentence).to(unseen_.device()), false);
+      unseen_pieces_.index_fill_(0, IndexTensor(example.sentence, unseen_.device()), false);
     }
   }
 
@@ -225,7 +222,7 @@ class SmallTrainee : public Trainee {
 
   // The coordinates of these rows, with noise.
   at::Tensor Inputs(const std::vector<int64_t>& rows, RandomStream& random, double mixup) const {
-    const at::Tensor index = Ids(rows).to(coordinates_.device());
+    const at::Tensor index = IndexTensor(rows, coordinates_.device());
     at::Tensor inputs = coordinates_.index_select(0, index);
     if (mixup > 0) {
       std::vector<int64_t> partners;
@@ -233,7 +230,7 @@ class SmallTrainee : public Trainee {
         const auto& same = by_class(examples_[static_cast<size_t>(row)].classes[0]);
         partners.push_back(random.Uniform() < mixup ? same[random.Below(same.size())] : row);
       }
-      inputs = (inputs + coordinates_.index_select(0, Ids(partners).to(index.device()))) / 2;
+      inputs = (inputs + coordinates_.index_select(0, IndexTensor(partners, index.device()))) / 2;
     }
     const double noise = config_.Number("noise");
     if (noise > 0) {
@@ -273,12 +270,12 @@ class SmallTrainee : public Trainee {
       }
     }
     const at::Device device = coordinates_.device();
-    const at::Tensor tokens = Ids(inputs).reshape({n, length}).to(device);
+    const at::Tensor tokens = IndexTensor(inputs, device).reshape({n, length});
     const at::Tensor hidden = network_.Hidden(Inputs(rows, random, 0), tokens, noise);
     const at::Tensor logits = network_.Logits(hidden.narrow(1, network_.shape().prefix, length))
                                   .masked_fill(unseen_pieces_, -1e30)
                                   .flatten(0, 1);
-    return at::cross_entropy_loss(logits, Ids(targets).to(device), {}, at::Reduction::Mean,
+    return at::cross_entropy_loss(logits, IndexTensor(targets, device), {}, at::Reduction::Mean,
                                   kIgnored);
   }
 
@@ -300,7 +297,7 @@ class SmallTrainee : public Trainee {
       prompt.insert(prompt.begin(), pieces_->bos());
       const auto length = static_cast<int64_t>(prompt.size());
       const at::Device device = coordinates_.device();
-      const at::Tensor tokens = Ids(prompt).to(device).unsqueeze(0).expand({n, length});
+      const at::Tensor tokens = IndexTensor(prompt, device).unsqueeze(0).expand({n, length});
       const at::Tensor inputs = Inputs(members, random, config_.Number("mixup"));
       const at::Tensor hidden = network_.Hidden(inputs, tokens, noise);
       const int64_t prefix = network_.shape().prefix;
@@ -396,7 +393,7 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& traini
     words.push_back(i);
     symbols.push_back(pieces->SymbolOf(i));
   }
-  const at::Tensor kept = Ids(words);
+  const at::Tensor kept = IndexTensor(words, at::kCPU);
   const at::Tensor neighbours =
       NeighbourWeights(lexicon, training.Targets("train").sum(0)).to(at::kFloat);
 
@@ -416,7 +413,7 @@ std::unique_ptr<Decoder> TrainSmall(const TrainingRun& run, TrainingData& traini
     // Inference tensors cannot take part in a graph, hence the copy.
     tensors[name] = at::empty(sizes, at::TensorOptions(at::kFloat).device(run.device)).copy_(value);
   }
-  const at::Tensor word_ids = Ids(symbols).to(run.device);
+  const at::Tensor word_ids = IndexTensor(symbols, run.device);
   PlaceWords(tensors.at("embedding"), word_ids, at::mm(standardise(raw), tensors.at("project").t()),
              training.Targets("train").index_select(1, kept.to(run.device)));
   for (auto& [name, tensor] : tensors) {

@@ -1,6 +1,5 @@
 #include "decode/ask/ask_command.h"
 
-#include <ATen/Parallel.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "decode/ask/ask_dialog.h"
 #include "decode/ask/ask_session.h"
 #include "decode/load.h"
+#include "extract/model_flags.h"
 #include "model/model.h"
 
 namespace extrospect {
@@ -27,8 +27,8 @@ namespace {
 struct AskFlags {
   std::string decoder, model, transcripts, transcript, span, tokens;
   std::vector<std::string> questions;
-  std::string format = "chat", dtype = "bf16", device = "cpu";
-  int threads = 0;
+  RenderFlags render;
+  ComputeFlags compute;
   int64_t samples = 0;
   uint64_t seed = 0;
   bool json = false;
@@ -78,18 +78,16 @@ class Lines {
 };
 
 void RunAsk(const AskFlags& flags) {
-  if (flags.threads > 0) at::set_num_threads(flags.threads);
+  flags.compute.SetThreads();
   AskOptions options;
-  options.prepare.format = flags.format == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
+  options.prepare = flags.render.prepare();
   options.samples = flags.samples;
   options.seed = flags.seed;
   std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts);
-  const auto model = std::make_shared<const LanguageModel>(
-      LoadModel(flags.model, WeightOptions{.dtype = ParseDtype(flags.dtype),
-                                           .devices = ParseDevices(flags.device),
-                                           .trainable = false}));
+  const auto model =
+      std::make_shared<const LanguageModel>(LoadModel(flags.model, flags.compute.weights()));
   const std::unique_ptr<Decoder> decoder =
-      LoadDecoder(flags.decoder, ParseDevices(flags.device).front(), model);
+      LoadDecoder(flags.decoder, ParseDevices(flags.compute.device).front(), model);
   AskSession session(*decoder, *model, std::move(transcripts), options);
   if (!flags.transcript.empty()) session.Use(flags.transcript);
   if (!flags.span.empty()) session.SelectSpan(flags.span);
@@ -146,16 +144,8 @@ void AddAskCommand(CLI::App& app) {
                    "confidence (see decode --help)")
       ->check(CLI::Range(1, 1000));
   command->add_flag("--json", flags->json, "Answers as JSON, one object a line");
-  command->add_option("--format", flags->format, "Render messages by the chat template, or plainly")
-      ->check(CLI::IsMember({"chat", "raw"}))
-      ->capture_default_str();
-  command->add_option("--dtype", flags->dtype, "Compute in float32 or bfloat16")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
-  command->add_option("--device", flags->device, "cpu or cuda:N")->capture_default_str();
-  command->add_option("--threads", flags->threads, "CPU threads (0: all)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  AddFormatFlag(*command, flags->render);
+  AddComputeFlags(*command, flags->compute);
   command->add_option("--seed", flags->seed, "Seed of the samples")->capture_default_str();
   command->callback([flags] { RunAsk(*flags); });
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "decode/reader.h"
 #include "decode/token_rows.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -103,8 +104,7 @@ std::vector<Reading> AskSession::Ask(const std::string& question) {
                 .rows;
   }
   const std::vector<int64_t> index(positions_.begin(), positions_.end());
-  at::Tensor rows =
-      rows_.index_select(0, at::tensor(index, at::TensorOptions(at::kLong).device(at::kCPU)));
+  at::Tensor rows = rows_.index_select(0, IndexTensor(index, at::kCPU));
   std::vector<RowOrigin> origins;
   const auto add = [&](uint32_t first, uint32_t last) {
     origins.push_back({transcript().id, transcript().holder, last, first, TokenText(last)});

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -32,8 +33,7 @@ std::string InjectionRuleName(InjectionRule rule) {
 Injection InjectAt(const InjectionSite& site, std::vector<int64_t> rows, at::Tensor vectors) {
   const auto apply = [site, rows = std::move(rows),
                       vectors = std::move(vectors)](at::Tensor& residual) {
-    const at::Tensor index =
-        at::tensor(rows, at::TensorOptions(at::kLong).device(at::kCPU)).to(residual.device());
+    const at::Tensor index = IndexTensor(rows, residual.device());
     const at::Tensor before = residual.index_select(0, index);
     const at::Tensor v = vectors.to(residual.device(), residual.scalar_type());
     at::Tensor after = v * site.coefficient;

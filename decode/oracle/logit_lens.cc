@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "decode/oracle/oracle_prompt.h"
 #include "decode/probe.h"
+#include "model/index_tensor.h"
 #include "model/weights/weight_file.h"
 
 namespace extrospect {
@@ -45,8 +46,7 @@ LogitLens::LogitLens(DecoderInfo info, LogitLensSpec spec, LogitLensWeights weig
   for (const std::string& word : SpokenWords(this->info().lexicon)) {
     tokens.push_back(FirstToken(*model_->tokenizer, word));
   }
-  tokens_ =
-      at::tensor(tokens, at::TensorOptions(at::kLong).device(at::kCPU)).to(HeadDevice(*model_));
+  tokens_ = IndexTensor(tokens, HeadDevice(*model_));
 }
 
 std::unique_ptr<LogitLens> LogitLens::Load(const DecoderFile& file,

@@ -10,6 +10,7 @@
 #include "decode/probe.h"
 #include "model/forward/generate.h"
 #include "model/hooks.h"
+#include "model/index_tensor.h"
 #include "model/weights/peft.h"
 #include "model/weights/weight_file.h"
 
@@ -384,9 +385,9 @@ std::vector<std::string> Oracle::SentencesOf(const at::Tensor& rows, const Score
     prompts.push_back(Ask(Question("", holder), sentence));
   }
   if (members.empty()) return sentences;
-  const at::Tensor index = at::tensor(members, at::TensorOptions(at::kLong).device(at::kCPU));
+  const at::Tensor index = IndexTensor(members, rows.device());
   const std::vector<std::vector<std::string>> rest =
-      Continue(Vectors(rows.index_select(0, index.to(rows.device()))), prompts, {});
+      Continue(Vectors(rows.index_select(0, index)), prompts, {});
   for (size_t k = 0; k < members.size(); ++k) {
     std::string& sentence = sentences[static_cast<size_t>(members[k])];
     const std::string& more = rest[k].front();

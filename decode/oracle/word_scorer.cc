@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -213,12 +214,9 @@ void WordScorer::ScoreTails(std::span<const WordContext> contexts, int64_t tails
         targets.push_back(&scores[origin[r].context].log_p[step.word]);
       }
     }
-    const auto index = [&](std::vector<int64_t>& values) {
-      return at::from_blob(values.data(), {static_cast<int64_t>(values.size())},
-                           at::TensorOptions(at::kLong).device(at::kCPU))
-          .to(logits.device());
-    };
-    const at::Tensor picked = logits.index({index(rows), index(tokens)}).to(at::kCPU);
+    const at::Tensor picked =
+        logits.index({IndexTensor(rows, logits.device()), IndexTensor(tokens, logits.device())})
+            .to(at::kCPU);
     const float* const value = picked.const_data_ptr<float>();
     const float* const norm = normalizer.const_data_ptr<float>();
     for (size_t k = 0; k < targets.size(); ++k) *targets[k] += value[k] - norm[rows[k]];

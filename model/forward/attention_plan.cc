@@ -7,16 +7,13 @@
 #include <numeric>
 
 #include "model/forward/ops.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
 
 // A group may be this much larger, in query-key pairs, than what its sequences need.
 constexpr int64_t kMaxPadding = 2;
-
-at::Tensor Index(const std::vector<int64_t>& values, at::Device device) {
-  return at::tensor(values, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
-}
 
 int64_t Keys(const AttentionSpan& span) { return span.n_past + span.n_rows; }
 
@@ -91,13 +88,13 @@ AttentionPlan::AttentionPlan(const std::vector<AttentionSpan>& spans, int64_t n_
       }
     }
     padded_rows += group.n * group.n_queries;
-    group.queries = Index(queries, device);
-    group.keys = Index(keys, device);
+    group.queries = IndexTensor(queries, device);
+    group.keys = IndexTensor(keys, device);
     group.visible = visible.to(device);
     groups_.push_back(std::move(group));
     begin = end;
   }
-  unpad_ = Index(unpad, device);
+  unpad_ = IndexTensor(unpad, device);
 }
 
 }  // namespace extrospect

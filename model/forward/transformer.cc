@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "model/hooks.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -18,13 +19,6 @@ constexpr int64_t kModelsLastBlock = -2;
 
 // Rows that the MLP takes at a time: its hidden layer then stays in the cache.
 constexpr int64_t kMlpRows = 1024;
-
-at::Tensor LongTensor(const std::vector<int64_t>& values, at::Device device) {
-  const at::Tensor host = at::empty({static_cast<int64_t>(values.size())},
-                                    at::TensorOptions(at::kLong).device(at::kCPU));
-  std::copy(values.begin(), values.end(), host.mutable_data_ptr<int64_t>());
-  return host.to(device);
-}
 
 }  // namespace
 
@@ -229,10 +223,10 @@ Transformer::Batch Transformer::MakeBatch(const ForwardOptions& options) const {
     }
   }
   batch.rows = static_cast<int64_t>(tokens.size());
-  batch.tokens = LongTensor(tokens, weights_.embedding.device());
+  batch.tokens = IndexTensor(tokens, weights_.embedding.device());
   for (size_t block = 0; block < weights_.blocks.size(); ++block) {
     if (device_index_[block] == static_cast<int64_t>(batch.positions.size())) {
-      batch.positions.push_back(LongTensor(positions, weights_.blocks[block].device));
+      batch.positions.push_back(IndexTensor(positions, weights_.blocks[block].device));
     }
   }
 
@@ -292,7 +286,7 @@ ForwardResult Transformer::Forward(const ForwardOptions& options) const {
   ForwardResult result{residual, {}};
   if (!options.logit_rows.empty()) {
     result.logits =
-        Unembed(residual.index_select(0, LongTensor(options.logit_rows, residual.device())));
+        Unembed(residual.index_select(0, IndexTensor(options.logit_rows, residual.device())));
   }
   return result;
 }

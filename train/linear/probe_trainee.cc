@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/random.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -84,9 +85,7 @@ std::vector<Parameter> ProbeTrainee::Parameters() const {
 at::Tensor ProbeTrainee::Loss(int64_t step, int64_t) {
   at::Tensor x = data_.train, targets = targets_;
   if (const int64_t batch = config_.Integer("softmax.batch"); batch > 0) {
-    const at::Tensor rows = at::tensor(epochs_.Step(step, std::min(batch, x.size(0))),
-                                       at::TensorOptions(at::kLong).device(at::kCPU))
-                                .to(x.device());
+    const at::Tensor rows = IndexTensor(epochs_.Step(step, std::min(batch, x.size(0))), x.device());
     x = x.index_select(0, rows);
     targets = targets.index_select(0, rows);
   }

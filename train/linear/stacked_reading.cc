@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/index_tensor.h"
 #include "train/linear/standardise.h"
 
 namespace extrospect {
@@ -14,10 +15,6 @@ namespace {
 // Discriminant analyses that are tried on dev.
 const std::vector<double> kShrinkages = {0.2, 0.4, 0.6};
 const std::vector<double> kPulls = {10.0, 20.0};
-
-at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
-  return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
-}
 
 // From standardised rows to rows as they are, with scores divided by the temperature.
 LinearMap OfRawRows(const LinearMap& map, const Standardiser& standardise, double temperature) {
@@ -44,7 +41,7 @@ StackedReading::StackedReading(const Lexicon& lexicon, const ProbeData& data,
     for (size_t row = 0; row < fold_of_row_.size(); ++row) {
       if (fold_of_row_[row] != fold) others.push_back(static_cast<int64_t>(row));
     }
-    const at::Tensor index = Ids(others, data.train.device());
+    const at::Tensor index = IndexTensor(others, data.train.device());
     const DiscriminantAnalysis analysis(lexicon, standard.train.index_select(0, index),
                                         data.train_targets.index_select(0, index));
     folds_.push_back(
@@ -67,7 +64,7 @@ at::Tensor StackedReading::HeldOut(const at::Tensor& x, const std::vector<int64_
       }
     }
     if (members.empty()) continue;
-    const at::Tensor index = Ids(members, x.device());
+    const at::Tensor index = IndexTensor(members, x.device());
     scores = scores.index_copy(0, index, folds_[k](x.index_select(0, index)));
   }
   return scores;

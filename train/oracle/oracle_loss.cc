@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "model/index_tensor.h"
+
 namespace extrospect {
 
 Exchange MakeExchange(const LanguageModel& model, const OraclePrompt& prompt) {
@@ -44,8 +46,7 @@ at::Tensor SumOfAnswerLosses(const Transformer& model, const AdapterPass* adapte
   forward.sequences = sequences;
   forward.injections.push_back(InjectAt(site, injected, vectors.flatten(0, 1)));
   const at::Tensor logits = model.Forward(forward).logits;
-  const at::Tensor wanted =
-      at::tensor(targets, at::TensorOptions(at::kLong).device(at::kCPU)).to(logits.device());
+  const at::Tensor wanted = IndexTensor(targets, logits.device());
   return at::cross_entropy_loss(logits, wanted, {}, at::Reduction::Sum);
 }
 

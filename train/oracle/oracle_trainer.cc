@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "decode/oracle/oracle.h"
+#include "model/index_tensor.h"
 #include "train/judge.h"
 #include "train/linear/linear.h"
 #include "train/loop/epochs.h"
@@ -29,10 +30,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kContextExamples = 32;  // held out, to measure
-
-at::Tensor Ids(const std::vector<int64_t>& ids, at::Device device) {
-  return at::tensor(ids, at::TensorOptions(at::kLong).device(at::kCPU)).to(device);
-}
 
 // A question of a step, and what it is about.
 struct Question {
@@ -75,7 +72,7 @@ class OracleTrainee : public Trainee {
         held_out_.push_back(Tokenize(context_->Draw(/*held_out=*/true, random)));
       }
     }
-    const at::Tensor index = Ids(chosen, data.Rows("dev").device());
+    const at::Tensor index = IndexTensor(chosen, data.Rows("dev").device());
     eval_rows_ = data.Rows("dev").index_select(0, index);
     eval_targets_ = data.Targets("dev").index_select(0, index).to(at::kCPU);
     eval_labels_ = data.Labels("dev").index_select(0, index).to(at::kCPU);
@@ -306,7 +303,7 @@ class OracleTrainee : public Trainee {
       }
       rows.push_back(question.row);
     }
-    const at::Tensor index = Ids(rows, device_);
+    const at::Tensor index = IndexTensor(rows, device_);
     at::Tensor input = rows_.index_select(0, index);
     for (size_t i = 0; i < questions.size(); ++i) {
       if (questions[i].own_row.defined()) {
@@ -314,11 +311,11 @@ class OracleTrainee : public Trainee {
       }
     }
     if (made_up.empty()) return input;
-    const at::Tensor places = Ids(made_up, device_);
+    const at::Tensor places = IndexTensor(made_up, device_);
     const at::Tensor classes = labels_.index_select(0, index.index_select(0, places));
     return input.index_copy(0, places,
                             class_means_.index_select(0, classes) +
-                                deviations_.index_select(0, Ids(deviations, device_)));
+                                deviations_.index_select(0, IndexTensor(deviations, device_)));
   }
 
   // What is injected: [questions, vectors, d_model]. Words are weighed by readings that did not see

@@ -14,6 +14,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "decode/oracle/oracle.h"
+#include "model/index_tensor.h"
 #include "train/judge.h"
 #include "train/run.h"
 
@@ -67,8 +68,7 @@ ChoiceRows Choose(const TrainingData& data, int64_t wanted) {
     indices.push_back(i * n / std::min(n, wanted));
     chosen.holders.push_back(holders[static_cast<size_t>(indices.back())]);
   }
-  const at::Tensor index =
-      at::tensor(indices, at::TensorOptions(at::kLong).device(at::kCPU)).to(all.device());
+  const at::Tensor index = IndexTensor(indices, all.device());
   chosen.rows = all.index_select(0, index);
   chosen.targets = data.Targets("dev").index_select(0, index).to(at::kCPU);
   chosen.labels = data.Labels("dev").index_select(0, index).to(at::kCPU);
