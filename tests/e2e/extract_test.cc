@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "records/activations.h"
+#include "tests/e2e/program.h"
 
 namespace extrospect {
 namespace {
@@ -24,8 +25,8 @@ class ExtractTest : public testing::Test {
  protected:
   void SetUp() override {
     if (std::getenv("EXTROSPECT_TEST_MODEL") == nullptr) GTEST_SKIP() << "no model";
-    directory_ = std::filesystem::path(testing::TempDir()) /
-                 ("extract_test_" + std::to_string(::getpid()));
+    directory_ =
+        std::filesystem::path(testing::TempDir()) / ("extract_test_" + std::to_string(::getpid()));
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
   }
@@ -35,48 +36,23 @@ class ExtractTest : public testing::Test {
   std::string PathOf(const char* name) const { return (directory_ / name).string(); }
 
   static pid_t Start(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {EXTROSPECT_PROGRAM, "extract", "--quiet", "--model",
-                                         std::getenv("EXTROSPECT_TEST_MODEL")});
-    const pid_t child = ::fork();
-    if (child == 0) {
-      std::vector<char*> argv;
-      for (std::string& argument : arguments) argv.push_back(argument.data());
-      argv.push_back(nullptr);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    return child;
-  }
-  static int Wait(pid_t child) {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    arguments.insert(arguments.begin(),
+                     {"extract", "--quiet", "--model", std::getenv("EXTROSPECT_TEST_MODEL")});
+    return StartProgram(std::move(arguments));
   }
 
   std::filesystem::path directory_;
 };
 
-std::vector<float> AllRows(const std::string& path) {
-  const ActivationReader reader(path);
-  const uint64_t rows = reader.layout().n_rows();
-  std::vector<float> values;
-  for (const std::string& hook : reader.hooks()) {
-    std::vector<float> some(rows * reader.origin().d_model);
-    reader.Read(hook, 0, rows, some);
-    values.insert(values.end(), some.begin(), some.end());
-  }
-  return values;
-}
-
 TEST_F(ExtractTest, KilledAndResumedEqualsUninterrupted) {
   const auto run = [&](const char* output, bool resume) {
-    std::vector<std::string> arguments = {"--transcripts", kTranscripts, "--output", PathOf(output),
-                                          "--layers", "2,4", "--tokens", "all", "--limit", "60",
-                                          "--batch-tokens", "512"};
+    std::vector<std::string> arguments = {
+        "--transcripts", kTranscripts, "--output", PathOf(output), "--layers",       "2,4",
+        "--tokens",      "all",        "--limit",  "60",           "--batch-tokens", "512"};
     if (resume) arguments.push_back("--resume");
     return Start(arguments);
   };
-  ASSERT_EQ(Wait(run("whole.h5", false)), 0);
+  ASSERT_EQ(WaitFor(run("whole.h5", false)), 0);
   // Killed as soon as the file is there, and again while it grows.
   for (const int milliseconds : {0, 150, 400}) {
     const pid_t child = run("killed.h5", milliseconds > 0);
@@ -85,9 +61,9 @@ TEST_F(ExtractTest, KilledAndResumedEqualsUninterrupted) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
     ::kill(child, SIGKILL);
-    Wait(child);
+    WaitFor(child);
   }
-  ASSERT_EQ(Wait(run("killed.h5", true)), 0);
+  ASSERT_EQ(WaitFor(run("killed.h5", true)), 0);
   EXPECT_EQ(AllRows(PathOf("killed.h5")), AllRows(PathOf("whole.h5")));
 }
 
@@ -95,9 +71,9 @@ TEST_F(ExtractTest, KilledAndResumedEqualsUninterrupted) {
 // pooled: up to float32 rounding.
 TEST_F(ExtractTest, PooledRowsAreMeansOfTheTokensRows) {
   const auto run = [&](const char* output, const char* pool, const char* batch) {
-    return Wait(Start({"--transcripts", kTranscripts, "--output", PathOf(output), "--layers", "3",
-                       "--tokens", "all", "--limit", "12", "--dtype", "f32", "--store", "f32",
-                       "--pool", pool, "--batch-tokens", batch}));
+    return WaitFor(Start({"--transcripts", kTranscripts, "--output", PathOf(output), "--layers",
+                          "3", "--tokens", "all", "--limit", "12", "--dtype", "f32", "--store",
+                          "f32", "--pool", pool, "--batch-tokens", batch}));
   };
   ASSERT_EQ(run("tokens.h5", "none", "256"), 0);
   ASSERT_EQ(run("means.h5", "mean", "4096"), 0);
@@ -122,9 +98,10 @@ TEST_F(ExtractTest, PooledRowsAreMeansOfTheTokensRows) {
 }
 
 TEST_F(ExtractTest, ExitCodesTellUsageFromFailure) {
-  EXPECT_EQ(Wait(Start({"--transcripts", kTranscripts, "--output", PathOf("x.h5"), "--layers", "99"})),
-            2);
-  EXPECT_EQ(Wait(Start({"--transcripts", "/no/such.jsonl", "--output", PathOf("x.h5")})), 1);
+  EXPECT_EQ(
+      WaitFor(Start({"--transcripts", kTranscripts, "--output", PathOf("x.h5"), "--layers", "99"})),
+      2);
+  EXPECT_EQ(WaitFor(Start({"--transcripts", "/no/such.jsonl", "--output", PathOf("x.h5")})), 1);
   EXPECT_FALSE(std::filesystem::exists(PathOf("x.h5")));
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "tests/e2e/program.h"
 #include "tests/e2e/tiny_model.h"
 
 namespace extrospect {
@@ -44,41 +45,22 @@ class OracleTrainingTest : public testing::Test {
                   << "\n";
     }
     transcripts.close();
-    ASSERT_EQ(Wait(Start({"extract",       "--quiet",
-                          "--model",       PathOf("model"),
-                          "--transcripts", PathOf("transcripts.jsonl"),
-                          "--output",      PathOf("rows.h5"),
-                          "--layers",      "1,2",
-                          "--format",      "raw",
-                          "--tokens",      "all",
-                          "--pool",        "mean",
-                          "--dtype",       "f32",
-                          "--store",       "f32"})),
+    ASSERT_EQ(WaitFor(StartProgram({"extract",       "--quiet",
+                                    "--model",       PathOf("model"),
+                                    "--transcripts", PathOf("transcripts.jsonl"),
+                                    "--output",      PathOf("rows.h5"),
+                                    "--layers",      "1,2",
+                                    "--format",      "raw",
+                                    "--tokens",      "all",
+                                    "--pool",        "mean",
+                                    "--dtype",       "f32",
+                                    "--store",       "f32"})),
               0);
   }
 
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
   std::string PathOf(const std::string& name) const { return (directory_ / name).string(); }
-
-  static pid_t Start(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), EXTROSPECT_PROGRAM);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      std::vector<char*> argv;
-      for (std::string& argument : arguments) argv.push_back(argument.data());
-      argv.push_back(nullptr);
-      if (std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(126);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    return child;
-  }
-  static int Wait(pid_t child) {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
 
   // Training into the folder `output` by these settings, over those that all tests share.
   pid_t Train(const std::string& output, const std::vector<std::string>& settings,
@@ -95,7 +77,7 @@ class OracleTrainingTest : public testing::Test {
     for (const std::string& setting : settings) {
       arguments.insert(arguments.end(), {"--set", setting});
     }
-    return Start(arguments);
+    return StartProgram(arguments);
   }
 
   // "loss" of every evaluation.
@@ -115,7 +97,7 @@ class OracleTrainingTest : public testing::Test {
 TEST_F(OracleTrainingTest, KilledAndResumedEqualsUninterrupted) {
   const std::vector<std::string> settings = {"steps=300", "eval_every=100", "checkpoint_every=1",
                                              "lora.dropout=0.1"};
-  ASSERT_EQ(Wait(Train("whole", settings)), 0);
+  ASSERT_EQ(WaitFor(Train("whole", settings)), 0);
   const auto checkpoint = PathOf("killed/checkpoint.safetensors");
   for (const int milliseconds : {0, 100}) {
     const pid_t child = Train("killed", settings, /*resume=*/milliseconds > 0);
@@ -125,10 +107,10 @@ TEST_F(OracleTrainingTest, KilledAndResumedEqualsUninterrupted) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
     ::kill(child, SIGKILL);
-    ASSERT_EQ(Wait(child), -SIGKILL);
+    ASSERT_EQ(WaitFor(child), -SIGKILL);
     EXPECT_FALSE(std::filesystem::exists(PathOf("killed/decoder.json")));
   }
-  ASSERT_EQ(Wait(Train("killed", settings, /*resume=*/true)), 0);
+  ASSERT_EQ(WaitFor(Train("killed", settings, /*resume=*/true)), 0);
   for (const char* const file : kFiles) {
     EXPECT_EQ(ReadFile(PathOf("killed") + "/" + file), ReadFile(PathOf("whole") + "/" + file))
         << file;
@@ -144,20 +126,20 @@ TEST_F(OracleTrainingTest, ACheckpointOfOtherSettingsIsRefused) {
     ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "ended without a checkpoint";
   }
   ::kill(child, SIGKILL);
-  ASSERT_EQ(Wait(child), -SIGKILL);
-  EXPECT_EQ(Wait(Train("killed", {"steps=401", "eval_every=400"}, /*resume=*/true)), 1);
+  ASSERT_EQ(WaitFor(child), -SIGKILL);
+  EXPECT_EQ(WaitFor(Train("killed", {"steps=401", "eval_every=400"}, /*resume=*/true)), 1);
 }
 
 TEST_F(OracleTrainingTest, TheSameSeedGivesTheSameBytes) {
   const std::vector<std::string> settings = {"steps=4", "eval_every=2", "lora.dropout=0.1"};
-  ASSERT_EQ(Wait(Train("a", settings)), 0);
-  ASSERT_EQ(Wait(Train("b", settings)), 0);
+  ASSERT_EQ(WaitFor(Train("a", settings)), 0);
+  ASSERT_EQ(WaitFor(Train("b", settings)), 0);
   for (const char* const file : kFiles) {
     EXPECT_EQ(ReadFile(PathOf("a") + "/" + file), ReadFile(PathOf("b") + "/" + file)) << file;
   }
   std::vector<std::string> other = settings;
   other.push_back("seed=1");
-  ASSERT_EQ(Wait(Train("c", other)), 0);
+  ASSERT_EQ(WaitFor(Train("c", other)), 0);
   EXPECT_NE(ReadFile(PathOf("a/peft/adapter_model.safetensors")),
             ReadFile(PathOf("c/peft/adapter_model.safetensors")));
 }
@@ -165,7 +147,7 @@ TEST_F(OracleTrainingTest, TheSameSeedGivesTheSameBytes) {
 // Noise and questions are those of the step, not of its parts; what is left is the order of sums.
 TEST_F(OracleTrainingTest, ABatchInPartsHasTheSameLosses) {
   const std::vector<std::string> settings = {"steps=6", "eval_every=1"};
-  ASSERT_EQ(Wait(Train("whole", settings)), 0);
+  ASSERT_EQ(WaitFor(Train("whole", settings)), 0);
   const std::vector<double> whole = Losses("whole");
   ASSERT_EQ(whole.size(), 6u);
   EXPECT_NE(whole.front(), whole.back());
@@ -173,7 +155,7 @@ TEST_F(OracleTrainingTest, ABatchInPartsHasTheSameLosses) {
     std::vector<std::string> in_parts = settings;
     in_parts.push_back(std::string("micro_batch=") + size);
     const std::string output = std::string("parts") + size;
-    ASSERT_EQ(Wait(Train(output, in_parts)), 0);
+    ASSERT_EQ(WaitFor(Train(output, in_parts)), 0);
     const std::vector<double> losses = Losses(output);
     ASSERT_EQ(losses.size(), whole.size());
     for (size_t i = 0; i < whole.size(); ++i) {

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "records/activations.h"
+#include "tests/e2e/program.h"
 
 namespace extrospect {
 namespace {
@@ -142,18 +143,6 @@ TEST_F(RanksTest, CommandsOfOneProcessRefuseRanks) {
   EXPECT_EQ(Count(Said(), "not shared between processes"), 1u) << Said();
   EXPECT_EQ(Run(Ranks(2) + "'" + EXTROSPECT_PROGRAM + "' --version"), 0);
   EXPECT_EQ(Count(Said("out"), "\n"), 1u) << Said("out");
-}
-
-std::vector<float> AllRows(const std::string& path) {
-  const ActivationReader reader(path);
-  const uint64_t rows = reader.layout().n_rows();
-  std::vector<float> values;
-  for (const std::string& hook : reader.hooks()) {
-    std::vector<float> some(rows * reader.origin().d_model);
-    reader.Read(hook, 0, rows, some);
-    values.insert(values.end(), some.begin(), some.end());
-  }
-  return values;
 }
 
 class ExtractRanksTest : public RanksTest {

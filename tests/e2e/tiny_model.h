@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tests/tokenizer_json.h"
+
 namespace extrospect {
 
 // Writes the folder. " ?" is a token of its own; characters outside of English text have none.
@@ -26,32 +28,7 @@ inline void WriteTinyModel(const std::filesystem::path& folder) {
   for (const char c : std::string(".,?:;'-!<>/_")) add(std::string(1, c));
   const std::string space = "\u0120", newline = "\u010a", stop = "</s>";
   for (const std::string& token : {space, newline, space + "?", stop}) add(token);
-  const json added = {{"id", vocabulary[stop]}, {"content", stop}, {"single_word", false},
-                      {"lstrip", false},        {"rstrip", false}, {"normalized", false},
-                      {"special", true}};
-  const json bytes = {{"type", "ByteLevel"},
-                      {"add_prefix_space", false},
-                      {"trim_offsets", true},
-                      {"use_regex", true}};
-  const json tokenizer = {{"version", "1.0"},
-                          {"truncation", nullptr},
-                          {"padding", nullptr},
-                          {"added_tokens", json::array({added})},
-                          {"normalizer", nullptr},
-                          {"pre_tokenizer", bytes},
-                          {"post_processor", nullptr},
-                          {"decoder", bytes},
-                          {"model",
-                           {{"type", "BPE"},
-                            {"dropout", nullptr},
-                            {"unk_token", nullptr},
-                            {"continuing_subword_prefix", nullptr},
-                            {"end_of_word_suffix", nullptr},
-                            {"fuse_unk", false},
-                            {"byte_fallback", false},
-                            {"ignore_merges", false},
-                            {"vocab", vocabulary},
-                            {"merges", json::array({json::array({space, "?"})})}}}};
+  const json tokenizer = TokenizerJson(vocabulary, stop, json::array({json::array({space, "?"})}));
   std::ofstream(folder / "tokenizer.json") << tokenizer.dump();
   const json config = {{"eos_token", stop},
                        {"chat_template",

@@ -15,6 +15,7 @@
 #include "decode/oracle/oracle.h"
 #include "model/hooks.h"
 #include "model/model.h"
+#include "tests/tokenizer_json.h"
 
 namespace extrospect::tiny {
 
@@ -31,24 +32,7 @@ inline nlohmann::json Tokenizer() {
     if (letter != '\\') add(std::string(1, letter));
   }
   for (const char* const token : {"\u0120", "\u010A", "\u0120?", "</s>"}) add(token);
-  const json stop = {{"id", vocab["</s>"]}, {"content", "</s>"}, {"single_word", false},
-                     {"lstrip", false},     {"rstrip", false},   {"normalized", false},
-                     {"special", true}};
-  const json bytes = {{"type", "ByteLevel"},
-                      {"add_prefix_space", false},
-                      {"trim_offsets", true},
-                      {"use_regex", true}};
-  return {{"version", "1.0"},
-          {"added_tokens", json::array({stop})},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", bytes},
-          {"post_processor", nullptr},
-          {"decoder", bytes},
-          {"model",
-           {{"type", "BPE"},
-            {"byte_fallback", false},
-            {"vocab", vocab},
-            {"merges", json::array({"\u0120 ?"})}}}};
+  return TokenizerJson(vocab, "</s>", json::array({"\u0120 ?"}));
 }
 
 // A model's folder, for LoadModel.

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "model/command.h"
 #include "model/describe.h"
+#include "tests/tokenizer_json.h"
 #include "tests/unit/model/error_message.h"
 
 namespace extrospect {
@@ -34,35 +35,7 @@ json TinyTokenizer(int size = 30) {
   vocab["/"] = 28;
   vocab["</s>"] = 29;
   for (int i = 30; i < size; ++i) vocab["filler" + std::to_string(i)] = i;
-  json stop = {{"id", 29},        {"content", "</s>"},   {"single_word", false}, {"lstrip", false},
-               {"rstrip", false}, {"normalized", false}, {"special", true}};
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", json::array({stop})},
-          {"normalizer", nullptr},
-          {"pre_tokenizer",
-           {{"type", "ByteLevel"},
-            {"add_prefix_space", false},
-            {"trim_offsets", true},
-            {"use_regex", true}}},
-          {"post_processor", nullptr},
-          {"decoder",
-           {{"type", "ByteLevel"},
-            {"add_prefix_space", true},
-            {"trim_offsets", true},
-            {"use_regex", true}}},
-          {"model",
-           {{"type", "BPE"},
-            {"dropout", nullptr},
-            {"unk_token", nullptr},
-            {"continuing_subword_prefix", nullptr},
-            {"end_of_word_suffix", nullptr},
-            {"fuse_unk", false},
-            {"byte_fallback", false},
-            {"ignore_merges", false},
-            {"vocab", vocab},
-            {"merges", json::array()}}}};
+  return TokenizerJson(vocab, "</s>", json::array());
 }
 
 class ModelTest : public testing::Test {

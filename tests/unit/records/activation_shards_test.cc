@@ -6,22 +6,13 @@
 #include <functional>
 
 #include "base/error.h"
+#include "tests/unit/records/origin.h"
 
 namespace extrospect {
 namespace {
 
 constexpr int64_t kWidth = 3;
 const std::vector<std::string> kHooks = {"blocks.0.hook_resid_post", "blocks.1.hook_resid_post"};
-
-ActivationOrigin Origin() {
-  ActivationOrigin origin;
-  origin.model_name = "m";
-  origin.model_sha256 = "00";
-  origin.n_layers = 2;
-  origin.d_model = kWidth;
-  origin.config = "{}";
-  return origin;
-}
 
 // Three transcripts of 2, 1 and 2 rows; row r of hook h holds 100 h + r.
 ActivationLayout Layout() {
@@ -36,7 +27,7 @@ ActivationLayout Layout() {
 void WriteShard(const std::filesystem::path& path, uint32_t begin, uint32_t end, bool finish,
                 const std::string& config = "{}") {
   const ActivationLayout whole = Layout(), part = PartOfLayout(whole, begin, end);
-  ActivationOrigin origin = Origin();
+  ActivationOrigin origin = TestOrigin(kWidth);
   origin.config = config;
   std::filesystem::create_directories(path.parent_path());
   ActivationWriter writer(path, origin, part, kHooks, StoreType::kFloat32, false);
@@ -66,7 +57,7 @@ class ShardsTest : public testing::Test {
     WriteShard(folder_ / files_[1], 2, 3, true);
   }
   void WriteWhole() {
-    WriteActivationsOverShards(path_, Origin(), Layout(), kHooks, StoreType::kFloat32,
+    WriteActivationsOverShards(path_, TestOrigin(kWidth), Layout(), kHooks, StoreType::kFloat32,
                                {{files_[0], 0, 3}, {files_[1], 3, 2}});
   }
   static std::string Complaint(const std::function<void()>& action) {
@@ -135,8 +126,8 @@ TEST_F(ShardsTest, NothingIsWrittenOverShardsThatAreNotWhole) {
   EXPECT_NE(Complaint([&] { WriteWhole(); }).find(files_[1]), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(path_));
   WriteShard(folder_ / files_[1], 2, 3, true);
-  EXPECT_THROW(WriteActivationsOverShards(path_, Origin(), Layout(), kHooks, StoreType::kFloat32,
-                                          {{files_[0], 0, 3}}),
+  EXPECT_THROW(WriteActivationsOverShards(path_, TestOrigin(kWidth), Layout(), kHooks,
+                                          StoreType::kFloat32, {{files_[0], 0, 3}}),
                Error);
 }
 

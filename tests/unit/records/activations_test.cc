@@ -6,22 +6,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/unit/records/origin.h"
 
 namespace extrospect {
 namespace {
 
 constexpr int64_t kWidth = 4;
-
-ActivationOrigin Origin() {
-  ActivationOrigin origin;
-  origin.model_name = "m";
-  origin.model_sha256 = "00";
-  origin.architecture = "llama";
-  origin.n_layers = 2;
-  origin.d_model = kWidth;
-  origin.config = "{}";
-  return origin;
-}
 
 ActivationLayout Layout() {
   ActivationLayout layout;
@@ -60,7 +50,7 @@ void WriteTranscript(ActivationWriter& writer, uint32_t index) {
 
 TEST(ActivationsTest, ReadsBackWhatWasWritten) {
   const auto path = Path("roundtrip.h5");
-  ActivationWriter writer(path, Origin(), Layout(), kHooks, StoreType::kFloat32, false);
+  ActivationWriter writer(path, TestOrigin(kWidth), Layout(), kHooks, StoreType::kFloat32, false);
   EXPECT_THROW(ActivationReader{path}, Error);  // incomplete
   EXPECT_THROW(writer.Finish(), Error);
   WriteTranscript(writer, 1);
@@ -84,7 +74,8 @@ TEST(ActivationsTest, BFloat16IsTheUpperHalfOfAFloat) {
   layout.transcript = {0};
   layout.position = {0};
   layout.token_id = {1};
-  ActivationWriter writer(path, Origin(), layout, {kHooks[0]}, StoreType::kBFloat16, false);
+  ActivationWriter writer(path, TestOrigin(kWidth), layout, {kHooks[0]}, StoreType::kBFloat16,
+                          false);
   const std::vector<float> values = {1.0f, -2.5f, 3e38f, 0.0f};
   std::vector<uint16_t> halves;
   for (const float value : values) {
@@ -105,15 +96,15 @@ TEST(ActivationsTest, BFloat16IsTheUpperHalfOfAFloat) {
 TEST(ActivationsTest, ResumesWhereItStoppedAndOnlyTheSameRun) {
   const auto path = Path("resume.h5");
   {
-    ActivationWriter writer(path, Origin(), Layout(), kHooks, StoreType::kFloat32, false);
+    ActivationWriter writer(path, TestOrigin(kWidth), Layout(), kHooks, StoreType::kFloat32, false);
     WriteTranscript(writer, 0);
   }
   {
-    ActivationOrigin other = Origin();
+    ActivationOrigin other = TestOrigin(kWidth);
     other.config = "{\"layers\":[1]}";
     EXPECT_THROW(ActivationWriter(path, other, Layout(), kHooks, StoreType::kFloat32, true), Error);
   }
-  ActivationWriter writer(path, Origin(), Layout(), kHooks, StoreType::kFloat32, true);
+  ActivationWriter writer(path, TestOrigin(kWidth), Layout(), kHooks, StoreType::kFloat32, true);
   EXPECT_EQ(writer.done(), std::vector<uint8_t>({1, 0}));
   WriteTranscript(writer, 1);
   writer.Finish();
@@ -133,7 +124,7 @@ TEST(ActivationsTest, RefusesOtherFiles) {
 TEST(ActivationsTest, TruncatedFilesAreErrors) {
   const auto path = Path("whole.h5");
   {
-    ActivationWriter writer(path, Origin(), Layout(), kHooks, StoreType::kFloat32, false);
+    ActivationWriter writer(path, TestOrigin(kWidth), Layout(), kHooks, StoreType::kFloat32, false);
     WriteTranscript(writer, 0);
     WriteTranscript(writer, 1);
     writer.Finish();
