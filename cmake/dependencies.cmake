@@ -28,6 +28,22 @@ if(NOT Torch_FOUND)
     "(the one that holds share/cmake/Torch).")
 endif()
 
+# at::parallel_for is a template: without OpenMP where it is used, it runs on one thread and says
+# nothing. The runtime is the one that libtorch brings; a second would fight it over the cores.
+add_library(extrospect_openmp INTERFACE)
+find_package(OpenMP COMPONENTS CXX)
+if(OpenMP_CXX_FOUND)
+  file(GLOB openmp_of_torch "${TORCH_INSTALL_PREFIX}/lib/libgomp*.so*")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND openmp_of_torch)
+    list(GET openmp_of_torch 0 openmp_of_torch)
+    target_link_libraries(extrospect_openmp INTERFACE "${openmp_of_torch}")
+  else()
+    target_link_libraries(extrospect_openmp INTERFACE ${OpenMP_CXX_LIBRARIES})
+  endif()
+else()
+  message(WARNING "This compiler has no OpenMP: the CPU kernels will run on one thread.")
+endif()
+
 if(NOT EXISTS "${EXTROSPECT_DEPS}/minja/minja.hpp")
   message(FATAL_ERROR
     "minja was not found in EXTROSPECT_DEPS (${EXTROSPECT_DEPS}). Run tools/setup.")

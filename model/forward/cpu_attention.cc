@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <vector>
 
@@ -196,12 +197,16 @@ void Attention(const T* qkv, const std::vector<AttentionSpan<T>>& spans, int64_t
       }
     }
   }
-  at::parallel_for(0, static_cast<int64_t>(tasks.size()), 1, [&](int64_t begin, int64_t end) {
+  // Tasks differ much in size: each thread takes the next one when it is done with its last.
+  std::atomic<size_t> next = 0;
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t begin, int64_t end) {
     Scratch scratch;
-    for (int64_t i = begin; i < end; ++i) {
-      const Task& task = tasks[i];
-      AttendTask(qkv, *task.span, task.kv_head, task.begin, task.end, window, architecture, scratch,
-                 out);
+    for (; begin < end; ++begin) {
+      for (size_t i = next++; i < tasks.size(); i = next++) {
+        const Task& task = tasks[i];
+        AttendTask(qkv, *task.span, task.kv_head, task.begin, task.end, window, architecture,
+                   scratch, out);
+      }
     }
   });
 }
