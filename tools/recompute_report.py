@@ -194,6 +194,11 @@ def calibration(trials):
         "n": len(trials),
         "accuracy": mean(trials, "correct"),
         "mean_confidence": mean(trials, "confidence"),
+        "ece_by_chance": sum(
+            math.sqrt(2 / math.pi * sum(t["confidence"] * (1 - t["confidence"]) for t in b))
+            for b in bins
+        )
+        / len(trials),
         "ece": sum(
             len(b) * abs(mean(b, "confidence") - mean(b, "correct")) for b in bins if b
         ) / len(trials),

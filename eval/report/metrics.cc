@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numbers>
 
 #include "base/random.h"
 
@@ -76,6 +77,7 @@ std::vector<CalibrationBin> CalibrationBins(std::span<const double> confidence,
     ++bin.n;
     bin.confidence += confidence[i];
     bin.accuracy += correct[i] ? 1 : 0;
+    bin.variance += confidence[i] * (1 - confidence[i]);
   }
   for (CalibrationBin& bin : result) {
     if (bin.n == 0) continue;
@@ -89,6 +91,15 @@ double ExpectedCalibrationError(std::span<const CalibrationBin> bins) {
   double sum = 0, n = 0;
   for (const CalibrationBin& bin : bins) {
     sum += static_cast<double>(bin.n) * std::abs(bin.confidence - bin.accuracy);
+    n += static_cast<double>(bin.n);
+  }
+  return n == 0 ? kNaN : sum / n;
+}
+
+double CalibrationErrorByChance(std::span<const CalibrationBin> bins) {
+  double sum = 0, n = 0;
+  for (const CalibrationBin& bin : bins) {
+    sum += std::sqrt(2 * std::max(0.0, bin.variance) / std::numbers::pi);
     n += static_cast<double>(bin.n);
   }
   return n == 0 ? kNaN : sum / n;

@@ -495,7 +495,8 @@ std::string CalibrationSection(const ordered_json& report) {
     const ordered_json& calibration = (*group)["calibration"];
     rows += "<tr>" + NameCell(look) + Cell(Number(calibration["accuracy"], 3)) +
             Cell(Number(calibration["mean_confidence"], 3)) + Cell(Number(calibration["ece"], 3)) +
-            Cell(Number(calibration["brier"], 3)) + Cell((*group)["abstained"]) + "</tr>";
+            Cell(Number(calibration["ece_by_chance"], 3)) + Cell(Number(calibration["brier"], 3)) +
+            Cell((*group)["abstained"]) + "</tr>";
     if (!IsDecoder(report, look.channel) &&
         look.channel != report["summary_options"]["text_channel"]) {
       continue;
@@ -521,14 +522,18 @@ std::string CalibrationSection(const ordered_json& report) {
   if (rows.empty()) return "";
   std::string out =
       "<h2>Calibration</h2>\n<p>A calibrated channel is right as often as it is sure. Judged on "
-      "natural test transcripts, “nothing to report” included.</p>\n";
+      "natural test transcripts, “nothing to report” included. ECE is the mean distance between "
+      "the two; beside it, what a perfectly calibrated channel as sure as this one would show by "
+      "chance, since no few readings are right just as often as they are sure.</p>\n";
   if (!series.empty()) {
     out += Figured(XyChart(options, series),
                    "Bins of confidence with at least three readings; larger marks hold more. On "
                    "the dashed line confidence is earned.",
                    "square");
   }
-  return out + Table({"channel", "accuracy", "mean confidence", "ECE", "Brier", "abstained"}, rows);
+  return out + Table({"channel", "accuracy", "mean confidence", "ECE", "ECE by chance", "Brier",
+                      "abstained"},
+                     rows);
 }
 
 std::string DetectionSection(const ordered_json& report) {

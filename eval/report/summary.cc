@@ -153,6 +153,7 @@ ordered_json Calibration(const Records& records) {
              static_cast<double>(correct.size()));
   figures["mean_confidence"] = Number(Mean(confidence));
   figures["ece"] = Number(ExpectedCalibrationError(bins));
+  figures["ece_by_chance"] = Number(CalibrationErrorByChance(bins));
   figures["brier"] = Number(Mean(brier));
   auto& list = figures["bins"] = ordered_json::array();
   for (const CalibrationBin& bin : bins) {

@@ -85,6 +85,21 @@ TEST(Calibration, EceByHand) {
   EXPECT_NEAR(ExpectedCalibrationError(bins), 0.5 * 0.12, 1e-12);
 }
 
+TEST(Calibration, ErrorByChanceIsThatOfCalibratedReaders) {
+  RandomStream random(0, "calibration");
+  std::vector<double> confidence;
+  for (int i = 0; i < 500; ++i) confidence.push_back(random.Uniform());
+  double sum = 0, by_chance = 0;
+  for (int reader = 0; reader < 200; ++reader) {
+    std::vector<bool> correct;
+    for (const double p : confidence) correct.push_back(random.Uniform() < p);
+    const auto bins = CalibrationBins(confidence, correct);
+    sum += ExpectedCalibrationError(bins);
+    by_chance = CalibrationErrorByChance(bins);
+  }
+  EXPECT_NEAR(by_chance, sum / 200, 0.002);
+}
+
 TEST(MacroF1, AgreesWithScikitLearn) {
   const std::vector<std::string> truth = {"a", "a", "b", "b", "c", "c", "d", "d"};
   const std::vector<std::string> guess = {"a", "b", "b", "b", "c", "a", "d", "c"};
