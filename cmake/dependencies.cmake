@@ -31,8 +31,10 @@ endif()
 # at::parallel_for is a template: without OpenMP where it is used, it runs on one thread and says
 # nothing. The runtime is the one that libtorch brings; a second would fight it over the cores.
 add_library(extrospect_openmp INTERFACE)
+set(extrospect_openmp_flags "")
 find_package(OpenMP COMPONENTS CXX)
 if(OpenMP_CXX_FOUND)
+  set(extrospect_openmp_flags ${OpenMP_CXX_FLAGS})
   file(GLOB openmp_of_torch "${TORCH_INSTALL_PREFIX}/lib/libgomp*.so*")
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND openmp_of_torch)
     list(GET openmp_of_torch 0 openmp_of_torch)
