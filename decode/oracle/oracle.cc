@@ -137,6 +137,11 @@ std::unique_ptr<Oracle> Oracle::Load(const DecoderFile& file, const std::filesys
     const std::vector<int64_t>& shape = sharpness->second.shape;
     load("sharpness", weights.input.sharpness,
          {shape.empty() ? 1 : std::min(shape.front(), kMaxSharpness)});
+    at::Tensor& left_out = weights.input.left_out;
+    load("left_out", left_out, {weights.input.sharpness.size(0), classes});
+    if (left_out.defined() && (left_out > 0).all(1).any().item<bool>()) {
+      throw Error("a vector leaves out every word").At(tensors.name()).Found("input.left_out");
+    }
   }
   load("scale", weights.input.scale, {hooks});
   load("bias", weights.input.bias, {hooks, info.d_model});

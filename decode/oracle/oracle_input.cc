@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
 #include <vector>
 
 namespace extrospect {
@@ -19,8 +20,11 @@ at::Tensor OracleInput::Vectors(const at::Tensor& rows, const at::Tensor& scores
     vectors = at::bmm(centred.transpose(0, 1), map.transpose(1, 2)).transpose(0, 1);
   }
   if (keys.defined()) {
-    const at::Tensor attention = at::softmax(scores.unsqueeze(1) * sharpness.view({-1, 1}), 2);
-    vectors = at::cat({at::matmul(attention, codes), vectors}, 1);
+    at::Tensor weights = scores.unsqueeze(1) * sharpness.view({-1, 1});
+    if (left_out.defined()) {
+      weights = weights.masked_fill(left_out > 0, -std::numeric_limits<float>::infinity());
+    }
+    vectors = at::cat({at::matmul(at::softmax(weights, 2), codes), vectors}, 1);
   }
   return vectors;
 }
@@ -36,6 +40,7 @@ std::map<std::string, at::Tensor> OracleInput::Named() const {
   add("key_bias", key_bias);
   add("codes", codes);
   add("sharpness", sharpness);
+  add("left_out", left_out);
   add("scale", scale);
   add("bias", bias);
   return named;

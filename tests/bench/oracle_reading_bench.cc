@@ -45,6 +45,7 @@ OracleInput LoadInput(const std::string& decoder) {
   load("key_bias", input.key_bias);
   load("codes", input.codes);
   load("sharpness", input.sharpness);
+  load("left_out", input.left_out);
   load("scale", input.scale);
   load("bias", input.bias);
   return input;

@@ -79,6 +79,13 @@ std::vector<ConfigOption> LoraOptions() {
                "hooks: one for each factor of its scores (see docs/oracles.md); []: none",
        .min = 0.01,
        .max = 100},
+      {.name = "input.emotion_sharpness",
+       .value = {1.0},
+       .help =
+           "more such vectors, which leave \"nothing\" out: where that has nearly all the weight, "
+           "they tell what else there is",
+       .min = 0.01,
+       .max = 100},
       {.name = "input.folds",
        .value = 8,
        .help = "parts that training rows are cut into; each is read by what was fitted on the "

@@ -118,8 +118,11 @@ OracleStart StartOracle(const TrainingData& data, const Config& config, const st
   if (config.Flag("input.map")) {
     input.map = at::eye(d_model, input.mean.options()).repeat({hooks, 1, 1});
   }
-  const std::vector<double> sharpness = config.NumberList("input.sharpness");
+  std::vector<double> sharpness = config.NumberList("input.sharpness");
   if (!sharpness.empty()) {
+    const auto n_of_all = static_cast<int64_t>(sharpness.size());
+    const std::vector<double> of_emotions = config.NumberList("input.emotion_sharpness");
+    sharpness.insert(sharpness.end(), of_emotions.begin(), of_emotions.end());
     start.reading.emplace(
         data.lexicon(),
         ProbeData{rows.flatten(1), data.Targets("train"), data.Rows("dev").flatten(1),
@@ -131,6 +134,11 @@ OracleStart StartOracle(const TrainingData& data, const Config& config, const st
     input.key_bias = reading(input.mean.flatten().unsqueeze(0)).squeeze(0);
     input.sharpness = at::tensor(sharpness, at::TensorOptions(at::kDouble).device(at::kCPU))
                           .to(input.mean.options());
+    if (!of_emotions.empty()) {
+      const auto n = static_cast<int64_t>(sharpness.size());
+      input.left_out = at::zeros({n, data.lexicon().size()}, input.mean.options());
+      input.left_out.narrow(0, n_of_all, n - n_of_all).select(1, data.lexicon().nothing()).fill_(1);
+    }
     const at::Tensor words = WordRepresentations(model, data.lexicon(), spec.site.block);
     input.codes = (words / words.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-9)).to(device);
   }

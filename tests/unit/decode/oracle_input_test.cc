@@ -43,6 +43,15 @@ TEST(OracleInputTest, WeighsWordsOnceForEachSharpness) {
   }
   EXPECT_TRUE(vectors[0][2].equal(Floats({2, 1}, {2}))) << "the row itself comes last";
 
+  // The same without the best word.
+  OracleInput others_only = input;
+  others_only.left_out = Floats({0, 0, 0, 1, 0, 0}, {2, 3});
+  const at::Tensor rest = others_only.Vectors(row);
+  EXPECT_TRUE(rest[0][0].equal(vectors[0][0]));
+  const double second = 1 / (1 + std::exp(4 * (0.5 - 1)));
+  EXPECT_NEAR(rest[0][1][0].item<double>(), -(1 - second), 1e-6);
+  EXPECT_NEAR(rest[0][1][1].item<double>(), second - (1 - second), 1e-6);
+
   // With scores from elsewhere only the words' vectors change.
   const at::Tensor others = input.Vectors(row, Floats({0, 9, 0}, {1, 3}));
   EXPECT_NEAR(others[0][1][1].item<double>(), 1, 1e-6);
