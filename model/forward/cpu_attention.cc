@@ -198,15 +198,14 @@ void Attention(const T* qkv, const std::vector<AttentionSpan<T>>& spans, int64_t
     }
   }
   // Tasks differ much in size: each thread takes the next one when it is done with its last.
-  std::atomic<size_t> next = 0;
-  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t begin, int64_t end) {
+  const auto n_tasks = static_cast<int64_t>(tasks.size());
+  std::atomic<int64_t> next = 0;
+  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), n_tasks), 1, [&](int64_t, int64_t) {
     Scratch scratch;
-    for (; begin < end; ++begin) {
-      for (size_t i = next++; i < tasks.size(); i = next++) {
-        const Task& task = tasks[i];
-        AttendTask(qkv, *task.span, task.kv_head, task.begin, task.end, window, architecture,
-                   scratch, out);
-      }
+    for (int64_t i = next++; i < n_tasks; i = next++) {
+      const Task& task = tasks[static_cast<size_t>(i)];
+      AttendTask(qkv, *task.span, task.kv_head, task.begin, task.end, window, architecture, scratch,
+                 out);
     }
   });
 }
