@@ -4,6 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+#include "decode/load.h"
+#include "tests/unit/decode/tiny_model.h"
 
 namespace extrospect {
 namespace {
@@ -56,6 +62,49 @@ TEST(OracleInputTest, WeighsWordsOnceForEachSharpness) {
   const at::Tensor others = input.Vectors(row, Floats({0, 9, 0}, {1, 3}));
   EXPECT_NEAR(others[0][1][1].item<double>(), 1, 1e-6);
   EXPECT_TRUE(others[0][2].equal(vectors[0][2]));
+}
+
+// A decoder's folder with vectors of words, of which the second leaves out what `left_out` says.
+TEST(OracleInputTest, WordsThatAreLeftOutAreKeptInTheFolder) {
+  const auto model = tiny::Load(tiny::ModelFolder("oracle_input_model"));
+  const DecoderInfo info = tiny::Info(*model, "selfie");
+  const int64_t classes = info.lexicon.size();
+  OracleWeights weights = tiny::Weights();
+  const auto options = weights.input.mean.options();
+  weights.input.keys =
+      at::linspace(-1, 1, classes * 2 * tiny::kWidth, options).view({classes, 2 * tiny::kWidth});
+  weights.input.key_bias = at::linspace(0, 1, classes, options);
+  weights.input.codes =
+      at::linspace(-2, 3, classes * tiny::kWidth, options).view({classes, tiny::kWidth});
+  weights.input.sharpness = Floats({1, 1}, {2});
+  weights.input.left_out = at::zeros({2, classes}, options);
+  weights.input.left_out[1][classes - 1] = 1;
+
+  const auto folder = std::filesystem::path(testing::TempDir()) / "oracle_input_decoder";
+  const auto save = [&] {
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    WriteDecoderJson(folder, info, Oracle::Save(folder, info, tiny::Spec(), weights, 0.0));
+  };
+  save();
+  const at::Tensor rows = tiny::Rows(3);
+  const at::Tensor vectors = weights.input.Vectors(rows);
+  EXPECT_FALSE(vectors.select(1, 0).equal(vectors.select(1, 1)));
+  const at::Tensor before =
+      Oracle(info, tiny::Spec(), weights, model).AnswerScores(rows, {"user", "user", "user"});
+  const auto loaded = LoadDecoder(folder, at::kCPU, model);
+  const at::Tensor after =
+      dynamic_cast<const Oracle&>(*loaded).AnswerScores(rows, {"user", "user", "user"});
+  EXPECT_TRUE(after.equal(before));
+
+  weights.input.left_out[1].fill_(1);
+  save();
+  try {
+    LoadDecoder(folder, at::kCPU, model);
+    FAIL() << "a vector of no words was taken";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("input.left_out"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace
