@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "base/calibration.h"
 
 namespace extrospect {
 namespace {
@@ -95,22 +98,15 @@ double FitTemperature(const at::Tensor& logits, const at::Tensor& targets) {
   return std::exp((low + high) / 2);
 }
 
-double CalibrationError(const at::Tensor& log_p, const at::Tensor& label, int64_t bins) {
-  const int64_t n = log_p.size(0);
-  if (n == 0) return 0;
+double CalibrationError(const at::Tensor& log_p, const at::Tensor& label) {
   const auto [best, guess] = log_p.max(1);
   const at::Tensor confidence = best.exp().to(at::kCPU, at::kDouble).contiguous();
-  const at::Tensor right = (guess == label).to(at::kCPU, at::kDouble).contiguous();
-  std::vector<double> gap(static_cast<size_t>(bins), 0.0);
-  for (int64_t i = 0; i < n; ++i) {
-    const double p = confidence.const_data_ptr<double>()[i];
-    const auto bin =
-        std::clamp<int64_t>(static_cast<int64_t>(p * static_cast<double>(bins)), 0, bins - 1);
-    gap[bin] += p - right.const_data_ptr<double>()[i];
-  }
-  double sum = 0;
-  for (const double g : gap) sum += std::abs(g);
-  return sum / static_cast<double>(n);
+  const at::Tensor right = (guess == label).to(at::kCPU).contiguous();
+  const double* const first = confidence.const_data_ptr<double>();
+  const bool* const is_right = right.const_data_ptr<bool>();
+  const int64_t n = log_p.size(0);
+  const std::vector<bool> correct(is_right, is_right + n);
+  return ExpectedCalibrationError(CalibrationBins({first, first + n}, correct));
 }
 
 Abstention FitAbstention(const at::Tensor& log_p, const at::Tensor& label, int64_t nothing,

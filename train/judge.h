@@ -38,8 +38,8 @@ Judgement Judge(const Lexicon& lexicon, const at::Tensor& log_p, const at::Tenso
 // cross-entropy against the targets is least (golden-section search; Guo et al. 2017).
 double FitTemperature(const at::Tensor& logits, const at::Tensor& targets);
 
-// Expected calibration error of the top class over `bins` equal bins of confidence.
-double CalibrationError(const at::Tensor& log_p, const at::Tensor& label, int64_t bins = 15);
+// Expected calibration error of the top class; NaN without rows.
+double CalibrationError(const at::Tensor& log_p, const at::Tensor& label);
 
 // When to abstain: `below` for DecoderInfo::abstain_below, and what it leads to on the rows it was
 // chosen on.

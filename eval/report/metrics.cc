@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <numbers>
 
 #include "base/random.h"
 
@@ -66,43 +65,6 @@ Estimate Auroc(std::span<const double> signal, std::span<const double> noise) {
       (n1 * n0);
   const double half = 1.959963984540054 * std::sqrt(std::max(0.0, variance));
   return {area, std::max(0.0, area - half), std::min(1.0, area + half)};
-}
-
-std::vector<CalibrationBin> CalibrationBins(std::span<const double> confidence,
-                                            const std::vector<bool>& correct, int bins) {
-  std::vector<CalibrationBin> result(bins);
-  for (size_t i = 0; i < confidence.size(); ++i) {
-    const int index = std::clamp(static_cast<int>(confidence[i] * bins), 0, bins - 1);
-    CalibrationBin& bin = result[index];
-    ++bin.n;
-    bin.confidence += confidence[i];
-    bin.accuracy += correct[i] ? 1 : 0;
-    bin.variance += confidence[i] * (1 - confidence[i]);
-  }
-  for (CalibrationBin& bin : result) {
-    if (bin.n == 0) continue;
-    bin.confidence /= static_cast<double>(bin.n);
-    bin.accuracy /= static_cast<double>(bin.n);
-  }
-  return result;
-}
-
-double ExpectedCalibrationError(std::span<const CalibrationBin> bins) {
-  double sum = 0, n = 0;
-  for (const CalibrationBin& bin : bins) {
-    sum += static_cast<double>(bin.n) * std::abs(bin.confidence - bin.accuracy);
-    n += static_cast<double>(bin.n);
-  }
-  return n == 0 ? kNaN : sum / n;
-}
-
-double CalibrationErrorByChance(std::span<const CalibrationBin> bins) {
-  double sum = 0, n = 0;
-  for (const CalibrationBin& bin : bins) {
-    sum += std::sqrt(2 * std::max(0.0, bin.variance) / std::numbers::pi);
-    n += static_cast<double>(bin.n);
-  }
-  return n == 0 ? kNaN : sum / n;
 }
 
 double MacroF1(std::span<const std::string> truth, std::span<const std::string> guess) {

@@ -20,23 +20,6 @@ double DPrime(int64_t hits, int64_t n_signal, int64_t false_alarms, int64_t n_no
 // Hanley & McNeil's (1982). NaN if either is empty.
 Estimate Auroc(std::span<const double> signal, std::span<const double> noise);
 
-// Expected calibration error: the mean distance between confidence and accuracy over `bins` equal
-// bins of confidence, weighted by their counts (Guo et al. 2017).
-struct CalibrationBin {
-  int64_t n = 0;
-  double confidence = 0.0;  // mean; 0 if empty
-  double accuracy = 0.0;
-  double variance = 0.0;  // Σ p (1 − p): of how many are right, if calibrated
-};
-std::vector<CalibrationBin> CalibrationBins(std::span<const double> confidence,
-                                            const std::vector<bool>& correct, int bins = 15);
-double ExpectedCalibrationError(std::span<const CalibrationBin> bins);
-
-// What a perfectly calibrated reader with these confidences would show on average, by chance alone:
-// no bin of few readings is right just as often as it is sure. The mean distance of a normal
-// variable from its mean, √(2/π) of its deviation, bin by bin.
-double CalibrationErrorByChance(std::span<const CalibrationBin> bins);
-
 // Mean F1 over the classes that occur among the truths.
 double MacroF1(std::span<const std::string> truth, std::span<const std::string> guess);
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "base/calibration.h"
 #include "eval/report/metrics.h"
 #include "eval/report/verdict.h"
 
