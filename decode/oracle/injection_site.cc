@@ -18,16 +18,16 @@ constexpr double kTiny = 1e-12;  // a vector of zeros stays one
 InjectionRule ParseInjectionRule(std::string_view name) {
   if (name == "add") return InjectionRule::kAdd;
   if (name == "replace") return InjectionRule::kReplace;
-  if (name == "verbatim") return InjectionRule::kVerbatim;
+  if (name == "scale") return InjectionRule::kScale;
   throw UsageError("unknown rule of injection")
-      .Expected("add, replace or verbatim")
+      .Expected("add, replace or scale")
       .Found(std::string(name));
 }
 
 std::string InjectionRuleName(InjectionRule rule) {
   return rule == InjectionRule::kAdd       ? "add"
          : rule == InjectionRule::kReplace ? "replace"
-                                           : "verbatim";
+                                           : "scale";
 }
 
 Injection InjectAt(const InjectionSite& site, std::vector<int64_t> rows, at::Tensor vectors) {
@@ -37,7 +37,7 @@ Injection InjectAt(const InjectionSite& site, std::vector<int64_t> rows, at::Ten
     const at::Tensor before = residual.index_select(0, index);
     const at::Tensor v = vectors.to(residual.device(), residual.scalar_type());
     at::Tensor after = v * site.coefficient;
-    if (site.rule != InjectionRule::kVerbatim) {
+    if (site.rule != InjectionRule::kScale) {
       const at::Tensor norm = before.detach().norm(2, {1}, /*keepdim=*/true);
       after = after * (norm / v.norm(2, {1}, /*keepdim=*/true).clamp_min(kTiny));
       if (site.rule == InjectionRule::kAdd) after = before + after;

@@ -15,10 +15,10 @@ namespace extrospect {
 enum class InjectionRule {
   kAdd,      // h + c · ‖h‖ · v / ‖v‖: norm-matched (activation oracles, arXiv 2512.15674)
   kReplace,  // c · ‖h‖ · v / ‖v‖
-  kVerbatim  // c · v in place of h
+  kScale     // c · v in place of h: its own length, scaled
 };
 
-// "add", "replace", "verbatim". Throws UsageError.
+// "add", "replace", "scale". Throws UsageError.
 InjectionRule ParseInjectionRule(std::string_view name);
 std::string InjectionRuleName(InjectionRule rule);
 

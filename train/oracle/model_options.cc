@@ -39,9 +39,10 @@ std::vector<ConfigOption> InjectionOptions(const std::string& kind) {
        .min = -1,
        .max = 65536},
       {.name = "injection.rule",
-       .value = kind == "affine" ? "verbatim" : "add",
-       .help = "add: norm-matched, to what is there; replace: norm-matched; verbatim: as it is",
-       .choices = {"add", "replace", "verbatim"}},
+       .value = kind == "affine" ? "scale" : "add",
+       .help = "add: norm-matched, to what is there; replace: norm-matched; scale: in its place, "
+               "not matched",
+       .choices = {"add", "replace", "scale"}},
       {.name = "injection.coefficient",
        .value = kind == "affine" ? 1.0 : 2.0,
        .help = "factor of what is injected, after the norms have been matched",
@@ -221,7 +222,8 @@ std::vector<ConfigOption> SelfieOptions() {
        .help = "questions to try on dev, with {holder}; empty: What does the {holder} feel?"},
       {.name = "injection.rules",
        .value = {"replace", "add"},
-       .help = "add: norm-matched, to what is there; replace: norm-matched; verbatim: as it is"},
+       .help = "add: norm-matched, to what is there; replace: norm-matched; scale: in its place, "
+               "not matched"},
       {.name = "injection.blocks",
        .value = {-1, 1, 2},
        .help = "blocks after which activations enter, to try; -1: at the embeddings",

@@ -40,7 +40,7 @@ Injection Expected(const InjectionSite& site, const at::Tensor& vectors,
                   v * ((*norms)[kRows[i]] / vectors[static_cast<int64_t>(i)].norm());
               if (site.rule == InjectionRule::kAdd) h = h + matched;
               if (site.rule == InjectionRule::kReplace) h = matched;
-              if (site.rule == InjectionRule::kVerbatim) h = v;
+              if (site.rule == InjectionRule::kScale) h = v;
             }
             residual = at::stack(rows);
           }};
@@ -128,11 +128,11 @@ TEST_P(InjectionSiteTest, AVectorOfZerosIsANumber) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, InjectionSiteTest,
                          testing::Values(InjectionRule::kAdd, InjectionRule::kReplace,
-                                         InjectionRule::kVerbatim),
+                                         InjectionRule::kScale),
                          [](const auto& info) { return InjectionRuleName(info.param); });
 
 TEST(InjectionRuleTest, NamesGoBothWays) {
-  for (const char* const name : {"add", "replace", "verbatim"}) {
+  for (const char* const name : {"add", "replace", "scale"}) {
     EXPECT_EQ(InjectionRuleName(ParseInjectionRule(name)), name);
   }
   EXPECT_THROW(ParseInjectionRule("Add"), Error);
