@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "eval/report/dose_chart.h"
 #include "eval/report/report_sections.h"
 #include "eval/report/report_style.h"
 #include "eval/report/svg_chart.h"
