@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "decode/decoder.h"
-#include "eval/report/trial_record.h"
+#include "eval/figures/trial_record.h"
 #include "model/model.h"
 
 namespace extrospect {

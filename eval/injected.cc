@@ -7,8 +7,8 @@
 
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "eval/figures/channel_scores.h"
 #include "eval/injected_plan.h"
-#include "eval/report/channel_scores.h"
 #include "eval/run.h"
 #include "eval/self_report_channels.h"
 #include "model/hooks.h"

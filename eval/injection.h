@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/report/trial_record.h"
+#include "eval/figures/trial_record.h"
 #include "extract/prepare.h"
 #include "extract/selection.h"
 #include "model/model.h"

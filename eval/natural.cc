@@ -7,7 +7,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/random.h"
-#include "eval/report/channel_scores.h"
+#include "eval/figures/channel_scores.h"
 #include "eval/run.h"
 #include "model/index_tensor.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "eval/report/channel_scores.h"
+#include "eval/figures/channel_scores.h"
 #include "model/forward/generate.h"
 
 namespace extrospect {

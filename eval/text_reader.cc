@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "eval/report/channel_scores.h"
+#include "eval/figures/channel_scores.h"
 
 namespace extrospect {
 namespace {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "eval/figures/verdict.h"
 #include "eval/report/report_parts.h"
-#include "eval/report/verdict.h"
 
 namespace extrospect {
 namespace {

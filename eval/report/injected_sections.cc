@@ -2,11 +2,11 @@
 #include <map>
 
 #include "base/html.h"
+#include "eval/figures/verdict.h"
 #include "eval/report/dose_chart.h"
 #include "eval/report/report_parts.h"
 #include "eval/report/report_sections.h"
 #include "eval/report/svg_chart.h"
-#include "eval/report/verdict.h"
 
 namespace extrospect {
 

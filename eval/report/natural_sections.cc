@@ -5,11 +5,11 @@
 #include <set>
 
 #include "base/html.h"
+#include "eval/figures/statistics.h"
+#include "eval/figures/verdict.h"
 #include "eval/report/report_parts.h"
 #include "eval/report/report_sections.h"
-#include "eval/report/statistics.h"
 #include "eval/report/svg_chart.h"
-#include "eval/report/verdict.h"
 
 namespace extrospect {
 namespace {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/file.h"
+#include "eval/figures/summary.h"
 #include "eval/report/report_html.h"
-#include "eval/report/summary.h"
 
 namespace extrospect {
 

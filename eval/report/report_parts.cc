@@ -5,7 +5,7 @@
 #include <cstdio>
 
 #include "base/html.h"
-#include "eval/report/verdict.h"
+#include "eval/figures/verdict.h"
 
 namespace extrospect {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/report/trial_record.h"
+#include "eval/figures/trial_record.h"
 
 namespace extrospect {
 

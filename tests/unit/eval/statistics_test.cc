@@ -1,5 +1,5 @@
 // Expected numbers come from scipy and scikit-learn, or were worked out by hand.
-#include "eval/report/statistics.h"
+#include "eval/figures/statistics.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "eval/report/metrics.h"
+#include "eval/figures/metrics.h"
 
 namespace extrospect {
 namespace {

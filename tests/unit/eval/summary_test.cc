@@ -1,12 +1,12 @@
-#include "eval/report/summary.h"
+#include "eval/figures/summary.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "base/error.h"
+#include "eval/figures/verdict.h"
 #include "eval/report/svg_chart.h"
-#include "eval/report/verdict.h"
 #include "tests/unit/eval/synthetic_trials.h"
 
 namespace extrospect {

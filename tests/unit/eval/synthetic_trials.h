@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "eval/report/channel_scores.h"
+#include "eval/figures/channel_scores.h"
 #include "eval/report/report.h"
 #include "records/lexicon.h"
 

@@ -1,4 +1,4 @@
-#include "eval/report/metrics.h"
+#include "eval/figures/metrics.h"
 
 #include <algorithm>
 #include <cmath>

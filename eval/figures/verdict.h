@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "eval/report/summary.h"
+#include "eval/figures/summary.h"
 
 namespace extrospect {
 

@@ -1,4 +1,4 @@
-#include "eval/report/statistics.h"
+#include "eval/figures/statistics.h"
 
 #include <algorithm>
 #include <cmath>

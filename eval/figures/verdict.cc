@@ -1,4 +1,4 @@
-#include "eval/report/verdict.h"
+#include "eval/figures/verdict.h"
 
 #include <cmath>
 #include <cstdio>

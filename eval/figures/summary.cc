@@ -1,4 +1,4 @@
-#include "eval/report/summary.h"
+#include "eval/figures/summary.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,8 +8,8 @@
 #include <tuple>
 
 #include "base/calibration.h"
-#include "eval/report/metrics.h"
-#include "eval/report/verdict.h"
+#include "eval/figures/metrics.h"
+#include "eval/figures/verdict.h"
 
 namespace extrospect {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "eval/report/statistics.h"
+#include "eval/figures/statistics.h"
 
 namespace extrospect {
 

@@ -1,4 +1,4 @@
-#include "eval/report/trial_record.h"
+#include "eval/figures/trial_record.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "eval/report/metrics.h"
+#include "eval/figures/metrics.h"
 
 namespace extrospect {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/report/trial_record.h"
+#include "eval/figures/trial_record.h"
 #include "records/lexicon.h"
 
 namespace extrospect {

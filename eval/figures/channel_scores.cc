@@ -1,4 +1,4 @@
-#include "eval/report/channel_scores.h"
+#include "eval/figures/channel_scores.h"
 
 #include <algorithm>
 #include <cmath>
