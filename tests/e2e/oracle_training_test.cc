@@ -71,7 +71,7 @@ class OracleTrainingTest : public testing::Test {
     if (resume) arguments.push_back("--resume");
     for (const char* const setting :
          {"lexicon=labels", "hooks=[\"blocks.2.hook_resid_post\"]", "selection=all", "dtype=f32",
-          "lora.rank=2", "batch=4", "eval_rows=4", "max_answer_tokens=4"}) {
+          "lora.rank=2", "batch=4", "eval_rows=4", "max_answer_tokens=4", "resample.faint=0.5"}) {
       arguments.insert(arguments.end(), {"--set", setting});
     }
     for (const std::string& setting : settings) {

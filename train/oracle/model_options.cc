@@ -120,6 +120,13 @@ std::vector<ConfigOption> MadeUpOptions() {
                "mean and another row's deviation from its own",
        .min = 0,
        .max = 1},
+      {.name = "resample.faint",
+       .value = 0.0,
+       .help =
+           "share of the made-up rows that are anywhere between rows without feelings and their "
+           "class's; there, answers do not compete with \"nothing\"",
+       .min = 0,
+       .max = 1},
       {.name = "resample.pull",
        .value = 20.0,
        .help = "pull of those class means to their neighbours, in examples",

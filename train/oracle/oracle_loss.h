@@ -18,6 +18,8 @@ namespace extrospect {
 struct Exchange {
   std::vector<int32_t> tokens;  // from the first placeholder to the end of the answer
   int64_t n_asked = 0;          // of them the question; the rest is to be learned
+  // A token that the answer is known not to have, and with which it does not compete; −1: none.
+  int32_t excluded = -1;
 
   int64_t n_answer() const { return static_cast<int64_t>(tokens.size()) - n_asked; }
 };

@@ -71,7 +71,7 @@ QuestionAnswer Open(const Example& example, const Lexicon& lexicon, const Questi
     qa.answer = example.description;
   } else {
     qa.answer += ".";
-    qa.of_class_only = true;
+    qa.of_class_only = qa.names_class = true;
   }
   return qa;
 }

@@ -14,6 +14,7 @@ struct QuestionAnswer {
   std::string question, answer;
   // Whether the answer follows from the class alone, not from intensity, holder or circumstances.
   bool of_class_only = false;
+  bool names_class = false;  // the answer is the class's word and no more
 };
 
 // Shares of the kinds of question; what is left is open questions. All in 0 … 1.

@@ -4,7 +4,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,13 +14,13 @@
 #include "decode/oracle/oracle.h"
 #include "model/index_tensor.h"
 #include "train/judge.h"
-#include "train/linear/linear.h"
 #include "train/loop/epochs.h"
 #include "train/loop/loop.h"
 #include "train/oracle/context_task.h"
 #include "train/oracle/oracle_init.h"
 #include "train/oracle/oracle_loss.h"
 #include "train/oracle/oracle_questions.h"
+#include "train/oracle/oracle_rows.h"
 #include "train/run.h"
 
 namespace extrospect {
@@ -33,10 +32,7 @@ constexpr int kContextExamples = 32;  // held out, to measure
 
 // A question of a step, and what it is about.
 struct Question {
-  int64_t row = 0;  // of the training rows
-  // Of a made-up row: the training row whose deviation from its class's mean is added to the mean
-  // of this row's class. −1: the row as it is.
-  int64_t deviation = -1;
+  RowRecipe recipe = {};
   at::Tensor own_row = {};  // [hooks, d_model]: of context prediction, instead of a training row
   Exchange exchange = {};
 };
@@ -54,10 +50,13 @@ class OracleTrainee : public Trainee {
         mix_(QuestionMix::FromConfig(config)),
         seed_(static_cast<uint64_t>(config.Integer("seed"))),
         device_(weights_.input.mean.device()),
-        rows_(data.Rows("train").to(device_)),
-        epochs_(seed_, "oracle/epoch", rows_.size(0)) {
+        rows_(data, device_),
+        epochs_(seed_, "oracle/epoch", rows_.size()) {
     CollectParameters();
-    MeasureClasses();
+    if (data.info.kind == "oracle") {
+      rows_.MeasureClasses(data, config.Number("resample.pull"));
+    }
+    nothing_token_ = TokenOfNothing();
     // Dev rows in equal steps, so that every emotion has a chance.
     const int64_t n = data.Rows("dev").size(0), wanted = std::min(n, config.Integer("eval_rows"));
     std::vector<int64_t> chosen;
@@ -170,30 +169,26 @@ class OracleTrainee : public Trainee {
     }
   }
 
-  // Class means, and how much rows deviate from them.
-  void MeasureClasses() {
-    const at::NoGradGuard no_grad;
-    const at::Tensor targets = data_.Targets("train").to(device_), flat = rows_.flatten(1);
-    labels_ = data_.Labels("train").to(device_);
-    const at::Tensor own = at::mm(targets.t(), flat) / targets.sum(0).unsqueeze(1).clamp_min(1e-9);
-    deviations_ = (flat - at::mm(targets, own)).view_as(rows_);
-    spread_ = deviations_.square().mean(0).sqrt();
-    if (data_.info.kind != "oracle") return;
-    // Inference tensors cannot take part in a graph, hence the copy.
-    const at::Tensor means = DiscriminantAnalysis(data_.lexicon(), flat, targets)
-                                 .Means(config_.Number("resample.pull"))
-                                 .to(at::kFloat);
-    class_means_ = at::empty_like(means).copy_(means).view({-1, rows_.size(1), rows_.size(2)});
-    const std::vector<std::string> holders = data_.Holders("train");
-    for (size_t i = 0; i < holders.size(); ++i) {
-      by_holder_[holders[i]].push_back(static_cast<int64_t>(i));
+  // The token by which an answer says "nothing"; −1 if another word begins with the same.
+  int32_t TokenOfNothing() const {
+    const auto tokens = [&](const std::string& text) {
+      return model_->tokenizer->Encode(text, /*parse_special=*/false).ids;
+    };
+    const std::string opening = FeelsOpening("user");
+    const size_t place = tokens(opening).size();
+    std::vector<int32_t> first;
+    for (const std::string& word : SpokenWords(data_.lexicon())) {
+      const std::vector<int32_t> all = tokens(opening + " " + word);
+      first.push_back(all.size() > place ? all[place] : -1);
     }
+    const int32_t nothing = first[static_cast<size_t>(data_.lexicon().nothing())];
+    return std::count(first.begin(), first.end(), nothing) == 1 ? nothing : -1;
   }
 
   OracleInput Input() const {
     OracleInput input = weights_.input;
     if (input.scale.defined()) {
-      const at::Tensor unit = weights_.input.scale.unsqueeze(1) * spread_.mean(1, true);
+      const at::Tensor unit = weights_.input.scale.unsqueeze(1) * rows_.spread().mean(1, true);
       input.scale = weights_.input.scale * log_factor_.exp();
       input.bias = weights_.input.bias * log_factor_.exp().unsqueeze(1) + shift_ * unit;
     }
@@ -203,6 +198,7 @@ class OracleTrainee : public Trainee {
   // The step's questions: epochs over the rows are permutations, each with a stream of its own.
   std::vector<Question> Draw(int64_t step) {
     RandomStream random(seed_, "oracle/questions/" + std::to_string(step));
+    RandomStream faint(seed_, "oracle/faint/" + std::to_string(step));
     const int64_t size = config_.Integer("batch");
     const auto& split = data_.rows.split.at("train");
     noise_ = DrawNoise(step, size);
@@ -218,12 +214,18 @@ class OracleTrainee : public Trainee {
       Example labels = data_.transcripts->examples()[static_cast<size_t>(example)];
       const bool taught = Teach(step, row, noise_[at - step * size], random, labels);
       const QuestionAnswer qa = DrawQuestion(labels, data_.lexicon(), mix_, random);
-      questions.push_back({.row = row, .exchange = Tokenize(qa)});
+      questions.push_back({.recipe = {.row = row}, .exchange = Tokenize(qa)});
       // A made-up row tells what a class is like, and nothing of this transcript.
       if (data_.info.kind == "oracle" && !taught && qa.of_class_only &&
           random.Uniform() < config_.Number("resample.share")) {
-        const std::vector<int64_t>& peers = by_holder_.at(labels.holder);
-        questions.back().deviation = peers[random.Below(peers.size())];
+        RowRecipe& recipe = questions.back().recipe;
+        recipe = rows_.MakeUp(row, random);
+        // Of a faint feeling, it is known only which it would be, not whether it is to be named.
+        if (qa.names_class && labels.classes[0] != data_.lexicon().nothing() &&
+            faint.Uniform() < config_.Number("resample.faint")) {
+          recipe.strength = faint.Uniform();
+          questions.back().exchange.excluded = nothing_token_;
+        }
       }
     }
     return questions;
@@ -233,10 +235,11 @@ class OracleTrainee : public Trainee {
   // together: [questions, hooks, d_model].
   at::Tensor DrawNoise(int64_t step, int64_t size) const {
     RandomStream random(seed_, "oracle/noise/" + std::to_string(step));
+    const at::Tensor& spread = rows_.spread();
     const at::Generator generator = at::detail::createCPUGenerator(random.Next());
-    const at::Tensor noise = at::randn({size, rows_.size(1), rows_.size(2)}, generator,
+    const at::Tensor noise = at::randn({size, spread.size(0), spread.size(1)}, generator,
                                        at::TensorOptions(at::kFloat).device(at::kCPU));
-    return noise.to(device_) * (spread_ * config_.Number("noise"));
+    return noise.to(device_) * (spread * config_.Number("noise"));
   }
 
   // In the first steps, ever more rarely, the right answer is drawn from what the reading behind
@@ -249,7 +252,8 @@ class OracleTrainee : public Trainee {
     const double share =
         std::max(config_.Number("taught_share"), 1.0 - static_cast<double>(step) / steps);
     if (random.Uniform() >= share) return false;
-    const at::Tensor scores = start_.reading->HeldOut((rows_[row] + noise).view({1, -1}), {row});
+    const at::Tensor scores =
+        start_.reading->HeldOut((rows_.rows()[row] + noise).view({1, -1}), {row});
     const at::Tensor sums = at::softmax(scores[0], 0).cumsum(0).to(at::kCPU);
     const float* const first = sums.const_data_ptr<float>();
     const auto place =
@@ -295,27 +299,15 @@ class OracleTrainee : public Trainee {
 
   // What questions are about, [questions, hooks, d_model].
   at::Tensor Inputs(const std::vector<Question>& questions) const {
-    std::vector<int64_t> rows, deviations, made_up;
-    for (const Question& question : questions) {
-      if (question.deviation >= 0) {
-        made_up.push_back(static_cast<int64_t>(rows.size()));
-        deviations.push_back(question.deviation);
-      }
-      rows.push_back(question.row);
-    }
-    const at::Tensor index = IndexTensor(rows, device_);
-    at::Tensor input = rows_.index_select(0, index);
+    std::vector<RowRecipe> recipes;
+    for (const Question& question : questions) recipes.push_back(question.recipe);
+    at::Tensor input = rows_.Make(recipes);
     for (size_t i = 0; i < questions.size(); ++i) {
       if (questions[i].own_row.defined()) {
         input.select(0, static_cast<int64_t>(i)).copy_(questions[i].own_row);
       }
     }
-    if (made_up.empty()) return input;
-    const at::Tensor places = IndexTensor(made_up, device_);
-    const at::Tensor classes = labels_.index_select(0, index.index_select(0, places));
-    return input.index_copy(0, places,
-                            class_means_.index_select(0, classes) +
-                                deviations_.index_select(0, IndexTensor(deviations, device_)));
+    return input;
   }
 
   // What is injected: [questions, vectors, d_model]. Words are weighed by readings that did not see
@@ -325,9 +317,10 @@ class OracleTrainee : public Trainee {
     if (!start_.reading) return input.Vectors(rows);
     std::vector<int64_t> seen;
     for (const Question& question : questions) {
+      const RowRecipe& recipe = question.recipe;
       seen.push_back(question.own_row.defined() ? -1
-                     : question.deviation >= 0  ? question.deviation
-                                                : question.row);
+                     : recipe.deviation >= 0    ? recipe.deviation
+                                                : recipe.row);
     }
     return input.Vectors(rows, start_.reading->HeldOut(rows.flatten(1), seen));
   }
@@ -375,15 +368,13 @@ class OracleTrainee : public Trainee {
   QuestionMix mix_;
   uint64_t seed_;
   at::Device device_;
-  at::Tensor rows_, labels_;        // [n, hooks, d_model], [n]
-  at::Tensor class_means_;          // [classes, hooks, d_model]
-  at::Tensor deviations_, spread_;  // [n, hooks, d_model], [hooks, d_model]
-  std::map<std::string, std::vector<int64_t>> by_holder_;
+  OracleRows rows_;
   at::Tensor log_factor_, shift_;  // of an affine input
   std::optional<ContextTask> context_;
   std::vector<Question> held_out_;  // context questions from dev
   std::vector<Parameter> parameters_;
   std::vector<int32_t> prefix_;  // of every prompt
+  int32_t nothing_token_ = -1;
   Epochs epochs_;
   std::vector<Question> drawn_;  // of the latest step
   at::Tensor noise_;             // of the same, [questions, hooks, d_model]
