@@ -19,9 +19,7 @@ InjectionRule ParseInjectionRule(std::string_view name) {
   if (name == "add") return InjectionRule::kAdd;
   if (name == "replace") return InjectionRule::kReplace;
   if (name == "scale") return InjectionRule::kScale;
-  throw UsageError("unknown rule of injection")
-      .Expected("add, replace or scale")
-      .Found(std::string(name));
+  throw UsageError("unknown rule of injection").Expected(kInjectionRules).Found(std::string(name));
 }
 
 std::string InjectionRuleName(InjectionRule rule) {

@@ -18,7 +18,9 @@ enum class InjectionRule {
   kScale     // c · v in place of h: its own length, scaled
 };
 
-// "add", "replace", "scale". Throws UsageError.
+inline constexpr char kInjectionRules[] = "add, replace or scale";
+
+// By name. Throws UsageError.
 InjectionRule ParseInjectionRule(std::string_view name);
 std::string InjectionRuleName(InjectionRule rule);
 

@@ -74,12 +74,12 @@ OracleSpec ParseSpec(const DecoderFile& file, const std::string& where) {
       number(*injection, "block", kEmbeddingBlock, static_cast<double>(file.info.n_layers - 1)));
   const auto rule = injection->find("rule");
   if (rule == injection->end() || !rule->is_string()) {
-    throw WrongField(where, kind + ".injection.rule", "add, replace or scale");
+    throw WrongField(where, kind + ".injection.rule", kInjectionRules);
   }
   try {
     spec.site.rule = ParseInjectionRule(rule->get<std::string>());
   } catch (const Error&) {
-    throw WrongField(where, kind + ".injection.rule", "add, replace or scale");
+    throw WrongField(where, kind + ".injection.rule", kInjectionRules);
   }
   spec.site.coefficient = number(*injection, "coefficient", -1e6, 1e6);
   spec.placeholder = text("placeholder");

@@ -84,17 +84,23 @@ void CheckControls(const ordered_json& summary, const std::string& decoder,
   }
 }
 
-std::string InjectedSentence(const ordered_json& summary, const SummaryOptions& options,
-                             const std::string& decoder) {
-  // The self-report is taken at its best.
-  const ordered_json* self = nullptr;
+// A decoder's reading of injected trials against the self-report at its best; null without one.
+const ordered_json* AgainstSelfReport(const ordered_json& summary, const SummaryOptions& options,
+                                      const std::string& decoder, const std::string& reading) {
+  const ordered_json* best = nullptr;
   for (const std::string& channel : options.self_channels) {
     const auto* const found =
-        FindComparison(summary, "injected", "seen", decoder, "after", channel, "real");
-    if (found != nullptr && (self == nullptr || (*found)["b_top1"] > (*self)["b_top1"])) {
-      self = found;
+        FindComparison(summary, "injected", "seen", decoder, reading, channel, "real");
+    if (found != nullptr && (best == nullptr || (*found)["b_top1"] > (*best)["b_top1"])) {
+      best = found;
     }
   }
+  return best;
+}
+
+std::string InjectedSentence(const ordered_json& summary, const SummaryOptions& options,
+                             const std::string& decoder) {
+  const ordered_json* const self = AgainstSelfReport(summary, options, decoder, "after");
   const auto* const text =
       FindComparison(summary, "injected", "seen", decoder, "after", options.text_channel, "real");
   const auto* const group = FindGroup(summary, "injected", "seen", decoder, "real", "after", "all");
@@ -122,14 +128,7 @@ std::string InjectedSentence(const ordered_json& summary, const SummaryOptions& 
 
 std::string WholeSentence(const ordered_json& summary, const SummaryOptions& options,
                           const std::string& decoder) {
-  const ordered_json* self = nullptr;
-  for (const std::string& channel : options.self_channels) {
-    const auto* const found =
-        FindComparison(summary, "injected", "seen", decoder, "whole", channel, "real");
-    if (found != nullptr && (self == nullptr || (*found)["b_top1"] > (*self)["b_top1"])) {
-      self = found;
-    }
-  }
+  const ordered_json* const self = AgainstSelfReport(summary, options, decoder, "whole");
   if (self == nullptr) return "";
   return "Over the whole content, injected tokens included, some blocks above the injection, it "
          "is " +

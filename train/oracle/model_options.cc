@@ -7,6 +7,9 @@ namespace {
 
 constexpr double kMax = kMaxOption;
 
+constexpr char kRuleHelp[] =
+    "add: norm-matched, to what is there; replace: norm-matched; scale: in its place, not matched";
+
 ConfigOption Dtype() {
   return {.name = "dtype",
           .value = "bf16",
@@ -40,8 +43,7 @@ std::vector<ConfigOption> InjectionOptions(const std::string& kind) {
        .max = 65536},
       {.name = "injection.rule",
        .value = kind == "affine" ? "scale" : "add",
-       .help = "add: norm-matched, to what is there; replace: norm-matched; scale: in its place, "
-               "not matched",
+       .help = kRuleHelp,
        .choices = {"add", "replace", "scale"}},
       {.name = "injection.coefficient",
        .value = kind == "affine" ? 1.0 : 2.0,
@@ -227,10 +229,7 @@ std::vector<ConfigOption> SelfieOptions() {
                  "{holder} feel?",
                  "What is the emotion in the text above?"},
        .help = "questions to try on dev, with {holder}; empty: What does the {holder} feel?"},
-      {.name = "injection.rules",
-       .value = {"replace", "add"},
-       .help = "add: norm-matched, to what is there; replace: norm-matched; scale: in its place, "
-               "not matched"},
+      {.name = "injection.rules", .value = {"replace", "add"}, .help = kRuleHelp},
       {.name = "injection.blocks",
        .value = {-1, 1, 2},
        .help = "blocks after which activations enter, to try; -1: at the embeddings",

@@ -55,8 +55,8 @@ class OracleTrainee : public Trainee {
     CollectParameters();
     if (data.info.kind == "oracle") {
       rows_.MeasureClasses(data, config.Number("resample.pull"));
+      nothing_token_ = TokenOfNothing();
     }
-    nothing_token_ = TokenOfNothing();
     // Dev rows in equal steps, so that every emotion has a chance.
     const int64_t n = data.Rows("dev").size(0), wanted = std::min(n, config.Integer("eval_rows"));
     std::vector<int64_t> chosen;
