@@ -55,17 +55,18 @@ Progress::Progress(std::string what, std::string unit, int64_t total, std::FILE*
 
 Progress::~Progress() {
   if (stream_ == nullptr || done_ == 0) return;
-  Draw("");
+  if (drawn_ != done_) Draw();
   if (terminal_) std::fputc('\n', stream_);
 }
 
 void Progress::Add(int64_t n, const std::string& note) {
   done_ += n;
+  note_ = note;
   if (stream_ == nullptr) return;
   const auto now = Clock::now();
   if (now - last_drawn_ < (terminal_ ? Clock::duration(kTerminalInterval) : kLogInterval)) return;
   last_drawn_ = now;
-  Draw(note);
+  Draw();
 }
 
 double Progress::seconds() const {
@@ -74,7 +75,8 @@ double Progress::seconds() const {
 
 double Progress::rate() const { return static_cast<double>(done_) / std::max(seconds(), 1e-9); }
 
-void Progress::Draw(const std::string& note) {
+void Progress::Draw() {
+  drawn_ = done_;
   const double part = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
   const double left = static_cast<double>(total_ - done_) / std::max(rate(), 1e-9);
   std::string line = what_;
@@ -87,7 +89,7 @@ void Progress::Draw(const std::string& note) {
           ShortNumber(static_cast<double>(done_)) + "/" + ShortNumber(static_cast<double>(total_)) +
           " " + unit_ + "  " + ShortNumber(rate()) + "/s  " +
           (done_ < total_ ? ClockTime(left) + " left" : "in " + ClockTime(seconds()));
-  if (!note.empty()) line += "  " + note;
+  if (!note_.empty()) line += "  " + note_;
   std::fputs((line + (terminal_ ? "" : "\n")).c_str(), stream_);
   std::fflush(stream_);
 }

@@ -30,11 +30,12 @@ class Progress {
   double rate() const;  // units a second
 
  private:
-  void Draw(const std::string& note);
+  void Draw();
 
   using Clock = std::chrono::steady_clock;
   std::string what_, unit_;
-  int64_t total_, done_ = 0;
+  int64_t total_, done_ = 0, drawn_ = 0;  // drawn_: what was done when it was drawn last
+  std::string note_;
   std::FILE* stream_;
   bool terminal_;
   Clock::time_point start_, last_drawn_;
