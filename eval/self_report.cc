@@ -76,7 +76,7 @@ std::vector<std::shared_ptr<const KvSegment>> CutPast(
 
 YesNoScorer::YesNoScorer(const LanguageModel& model, int64_t batch_tokens)
     : model_(model), batch_tokens_(batch_tokens) {
-  const auto find = [&](std::initializer_list<const char*> spellings, std::vector<int64_t>& ids) {
+  const auto find = [&](std::initializer_list<const char*> spellings, std::vector<int32_t>& ids) {
     for (const char* const spelling : spellings) {
       if (const auto id = model.tokenizer->FindToken(spelling)) ids.push_back(*id);
     }
@@ -88,30 +88,32 @@ YesNoScorer::YesNoScorer(const LanguageModel& model, int64_t batch_tokens)
   find({"YES", "Yes", "yes", " YES", " Yes", " yes"}, yes_);
   find({"NO", "No", "no", " NO", " No", " no"}, no_);
   if (yes_.empty() || no_.empty()) throw Error("the model's vocabulary has no YES or no NO");
+  std::vector<int32_t> both = yes_;
+  both.insert(both.end(), no_.begin(), no_.end());
+  probabilities_.emplace(*model.transformer, both);
 }
 
 std::vector<double> YesNoScorer::Score(std::span<const WordContext> contexts) const {
   std::vector<double> scores;
-  std::vector<int64_t> columns = yes_;
-  columns.insert(columns.end(), no_.begin(), no_.end());
   size_t first = 0;
   while (first < contexts.size()) {
     std::vector<Sequence> sequences;
     ForwardOptions forward;
+    std::vector<int64_t> last;
     int64_t row = 0;
     for (; first < contexts.size(); ++first) {
       const auto n = static_cast<int64_t>(contexts[first].tokens.size());
       if (!sequences.empty() && row + n > batch_tokens_) break;
       sequences.push_back({contexts[first].tokens, contexts[first].past, nullptr});
-      forward.logit_rows.push_back((row += n) - 1);
+      last.push_back((row += n) - 1);
     }
     forward.sequences = sequences;
-    const at::Tensor logits = model_.transformer->Forward(forward).logits;
-    const at::Tensor index = IndexTensor(columns, logits.device());
-    const at::Tensor picked = logits.index_select(1, index);
+    const at::Tensor residual = model_.transformer->Forward(forward).residual;
+    const at::Tensor log_p =
+        probabilities_->Log(residual.index_select(0, IndexTensor(last, residual.device())));
     const auto n_yes = static_cast<int64_t>(yes_.size()), n_no = static_cast<int64_t>(no_.size());
-    const at::Tensor d = (at::logsumexp(picked.narrow(1, 0, n_yes), {-1}) -
-                          at::logsumexp(picked.narrow(1, n_yes, n_no), {-1}))
+    const at::Tensor d = (at::logsumexp(log_p.narrow(1, 0, n_yes), {-1}) -
+                          at::logsumexp(log_p.narrow(1, n_yes, n_no), {-1}))
                              .to(at::kCPU);
     const float* const values = d.const_data_ptr<float>();
     scores.insert(scores.end(), values, values + d.numel());

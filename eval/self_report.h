@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "decode/oracle/word_scorer.h"
+#include "model/forward/token_probabilities.h"
 #include "model/model.h"
 #include "records/transcripts.h"
 
@@ -45,7 +47,8 @@ class YesNoScorer {
  private:
   const LanguageModel& model_;
   int64_t batch_tokens_;
-  std::vector<int64_t> yes_, no_;  // token ids
+  std::vector<int32_t> yes_, no_;                    // token ids
+  std::optional<TokenProbabilities> probabilities_;  // of both, in this order
 };
 
 // Questions of the YES/NO protocol. Answers that are true of every transcript: NO to the factual

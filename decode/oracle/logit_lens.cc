@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "decode/oracle/oracle_prompt.h"
 #include "decode/probe.h"
-#include "model/index_tensor.h"
 #include "model/weights/weight_file.h"
 
 namespace extrospect {
@@ -25,13 +24,21 @@ at::Device HeadDevice(const LanguageModel& model) {
 
 // The token with which " word" begins, where that says something: vocabularies without tokens that
 // begin with a space split the space off.
-int64_t FirstToken(const Tokenizer& tokenizer, const std::string& word) {
+int32_t FirstToken(const Tokenizer& tokenizer, const std::string& word) {
   const std::vector<int32_t> ids = tokenizer.Encode(" " + word, /*parse_special=*/false).ids;
   for (const int32_t id : ids) {
     const std::string bytes = tokenizer.TokenBytes(id);
     if (bytes.find_first_not_of(' ') != bytes.npos && bytes != "\xE2\x96\x81") return id;
   }
   throw Error("a word of the lexicon has no token in this model").At("'" + word + "'");
+}
+
+std::vector<int32_t> FirstTokens(const Tokenizer& tokenizer, const Lexicon& lexicon) {
+  std::vector<int32_t> tokens;
+  for (const std::string& word : SpokenWords(lexicon)) {
+    tokens.push_back(FirstToken(tokenizer, word));
+  }
+  return tokens;
 }
 
 }  // namespace
@@ -41,13 +48,8 @@ LogitLens::LogitLens(DecoderInfo info, LogitLensSpec spec, LogitLensWeights weig
     : Decoder(std::move(info)),
       spec_(spec),
       weights_(std::move(weights)),
-      model_(std::move(model)) {
-  std::vector<int64_t> tokens;
-  for (const std::string& word : SpokenWords(this->info().lexicon)) {
-    tokens.push_back(FirstToken(*model_->tokenizer, word));
-  }
-  tokens_ = IndexTensor(tokens, HeadDevice(*model_));
-}
+      model_(std::move(model)),
+      first_tokens_(*model_->transformer, FirstTokens(*model_->tokenizer, this->info().lexicon)) {}
 
 std::unique_ptr<LogitLens> LogitLens::Load(const DecoderFile& file,
                                            const std::filesystem::path& folder,
@@ -86,20 +88,18 @@ at::Tensor LogitLens::WordScores(const at::Tensor& rows) const {
   std::vector<at::Tensor> parts;
   for (int64_t first = 0; first < rows.size(0); first += kRowsAtOnce) {
     const int64_t n = std::min(kRowsAtOnce, rows.size(0) - first);
-    at::Tensor some = rows.narrow(0, first, n).to(tokens_.device());
+    at::Tensor some = rows.narrow(0, first, n).to(HeadDevice(*model_));
     if (spec_.centre) some = some - weights_.mean;
     at::Tensor sum;
     for (int64_t hook = 0; hook < some.size(1); ++hook) {
-      const at::Tensor logits = model_->transformer->Unembed(some.select(1, hook).contiguous());
-      const at::Tensor log_p =
-          logits.index_select(1, tokens_) - at::logsumexp(logits, {1}, /*keepdim=*/true);
+      const at::Tensor log_p = first_tokens_.Log(some.select(1, hook).contiguous());
       sum = sum.defined() ? sum + log_p : log_p;
     }
-    parts.push_back(sum.to(at::kFloat) / static_cast<double>(some.size(1)));
+    parts.push_back(sum / static_cast<double>(some.size(1)));
   }
-  at::Tensor scores =
-      parts.empty() ? at::empty({0, info().lexicon.size()}, tokens_.options().dtype(at::kFloat))
-                    : at::cat(parts);
+  at::Tensor scores = parts.empty()
+                          ? at::empty({0, info().lexicon.size()}, weights_.prior.options())
+                          : at::cat(parts);
   return spec_.minus_prior ? scores - weights_.prior : scores;
 }
 

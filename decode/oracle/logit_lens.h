@@ -14,6 +14,7 @@
 
 #include "decode/decoder.h"
 #include "decode/load.h"
+#include "model/forward/token_probabilities.h"
 #include "model/model.h"
 
 namespace extrospect {
@@ -58,7 +59,7 @@ class LogitLens : public Decoder {
   LogitLensSpec spec_;
   LogitLensWeights weights_;
   std::shared_ptr<const LanguageModel> model_;
-  at::Tensor tokens_;  // [classes] int64: each word's first token
+  TokenProbabilities first_tokens_;  // each word's
 };
 
 }  // namespace extrospect

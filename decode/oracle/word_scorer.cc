@@ -37,6 +37,8 @@ WordScorer::WordScorer(const LanguageModel& model, const std::string& answer,
     : model_(model), options_(options), n_words_(words.size()) {
   std::map<std::vector<int32_t>, int64_t> nodes = {{{}, 0}};
   std::map<int32_t, std::vector<int64_t>> words_by_token;
+  std::map<int32_t, int64_t> places;  // of tokens in probabilities_
+  std::vector<int32_t> distinct;
   steps_.resize(1);
   for (size_t word = 0; word < words.size(); ++word) {
     const std::vector<int32_t> tokens = TokensAfter(*model.tokenizer, answer, words[word]);
@@ -48,10 +50,14 @@ WordScorer::WordScorer(const LanguageModel& model, const std::string& answer,
         ++n_nodes_;
         steps_.emplace_back();
       }
-      steps_[node->second].push_back({node->second, token, static_cast<int64_t>(word)});
+      const auto place = places.emplace(token, static_cast<int64_t>(distinct.size()));
+      if (place.second) distinct.push_back(token);
+      steps_[node->second].push_back(
+          {node->second, place.first->second, static_cast<int64_t>(word)});
       path.push_back(token);
     }
   }
+  probabilities_.emplace(*model.transformer, distinct);
   // Longest paths first; a node belongs to the first chain that passes it.
   std::vector<std::vector<int32_t>> paths;
   for (const auto& [path, node] : nodes) {
@@ -117,7 +123,7 @@ void WordScorer::ScoreFirst(std::span<const WordContext> contexts, std::span<Wor
   ForwardOptions forward;
   forward.adapter = options_.adapter;
   int64_t row = -1;
-  std::vector<int64_t> injected;
+  std::vector<int64_t> injected, last;
   std::vector<at::Tensor> vectors;
   for (const WordContext& context : contexts) {
     const auto n = static_cast<int64_t>(context.tokens.size());
@@ -127,13 +133,16 @@ void WordScorer::ScoreFirst(std::span<const WordContext> contexts, std::span<Wor
     }
     segments.push_back(chains_.empty() ? nullptr : transformer.MakeSegment(n));
     sequences.push_back({context.tokens, context.past, segments.back()});
-    forward.logit_rows.push_back(row += n);
+    last.push_back(row += n);
   }
   forward.sequences = sequences;
   if (!injected.empty()) {
     forward.injections.push_back(InjectAt(options_.site, injected, at::cat(vectors)));
   }
-  const at::Tensor log_p = at::log_softmax(transformer.Forward(forward).logits, -1).to(at::kCPU);
+  const at::Tensor residual = transformer.Forward(forward).residual;
+  const at::Tensor log_p =
+      probabilities_->Log(residual.index_select(0, IndexTensor(last, residual.device())))
+          .to(at::kCPU);
   const float* const values = log_p.const_data_ptr<float>();
   for (size_t i = 0; i < contexts.size(); ++i) {
     scores[i].first.assign(n_words_, 0.0);
@@ -173,6 +182,7 @@ void WordScorer::ScoreTails(std::span<const WordContext> contexts, int64_t tails
     ForwardOptions forward;
     forward.adapter = options_.adapter;
     int64_t row = 0;
+    std::vector<int64_t> wanted;
     for (; next < contexts.size() && static_cast<int64_t>(origin.size()) < kLogitRows; ++next) {
       std::vector<std::shared_ptr<const KvSegment>> past = contexts[next].past;
       past.push_back(segments[next]);
@@ -186,7 +196,7 @@ void WordScorer::ScoreTails(std::span<const WordContext> contexts, int64_t tails
           const Chain& chain = chains_[place];
           sequences.push_back({chain.tokens, past, nullptr});
           for (size_t k = 0; k < chain.rows.size(); ++k) {
-            forward.logit_rows.push_back(row + chain.rows[k]);
+            wanted.push_back(row + chain.rows[k]);
             origin.push_back({next, chain.nodes[k]});
           }
           row += static_cast<int64_t>(chain.tokens.size());
@@ -202,24 +212,17 @@ void WordScorer::ScoreTails(std::span<const WordContext> contexts, int64_t tails
     }
     if (origin.empty()) continue;
     forward.sequences = sequences;
-    // Only the normaliser and the words' own logits leave the device.
-    const at::Tensor logits = transformer.Forward(forward).logits;
-    const at::Tensor normalizer = at::logsumexp(logits, {-1}).to(at::kCPU);
-    std::vector<int64_t> rows, tokens;
-    std::vector<double*> targets;
-    for (size_t r = 0; r < origin.size(); ++r) {
-      for (const Step& step : steps_[origin[r].node]) {
-        rows.push_back(static_cast<int64_t>(r));
-        tokens.push_back(step.token);
-        targets.push_back(&scores[origin[r].context].log_p[step.word]);
-      }
-    }
-    const at::Tensor picked =
-        logits.index({IndexTensor(rows, logits.device()), IndexTensor(tokens, logits.device())})
+    const at::Tensor residual = transformer.Forward(forward).residual;
+    const at::Tensor log_p =
+        probabilities_->Log(residual.index_select(0, IndexTensor(wanted, residual.device())))
             .to(at::kCPU);
-    const float* const value = picked.const_data_ptr<float>();
-    const float* const norm = normalizer.const_data_ptr<float>();
-    for (size_t k = 0; k < targets.size(); ++k) *targets[k] += value[k] - norm[rows[k]];
+    const float* values = log_p.const_data_ptr<float>();
+    for (const Row& from : origin) {
+      for (const Step& step : steps_[from.node]) {
+        scores[from.context].log_p[step.word] += values[step.token];
+      }
+      values += log_p.size(1);
+    }
   }
 }
 

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "decode/oracle/injection_site.h"
+#include "model/forward/token_probabilities.h"
 #include "model/model.h"
 
 namespace extrospect {
@@ -65,7 +67,7 @@ class WordScorer {
   // One step of a word: its next token after a node. Node 0 is the context itself.
   struct Step {
     int64_t node = 0;
-    int32_t token = 0;
+    int64_t token = 0;  // its place in probabilities_
     int64_t word = 0;
   };
 
@@ -93,6 +95,7 @@ class WordScorer {
   std::vector<Chain> chains_;
   std::vector<std::vector<Step>> steps_;  // by node
   std::vector<Group> groups_;
+  std::optional<TokenProbabilities> probabilities_;  // of all tokens that words are made of
   WordScores reference_;
 };
 

@@ -175,16 +175,23 @@ at::Tensor Transformer::RunExperts(const ExpertWeights& experts, const at::Tenso
   return out;
 }
 
-at::Tensor Transformer::Unembed(const at::Tensor& residual) const {
+at::Tensor Transformer::FinalNorm(const at::Tensor& residual, at::ScalarType dtype) const {
   at::Tensor rows = residual.to(weights_.blocks.back().device).contiguous();
-  const at::Tensor normed =
-      AddAndNorm(rows, {}, {}, weights_.final_norm, architecture_.norm_eps, dtype());
-  at::Tensor logits = weights_.head(normed);
-  if (logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
-  if (architecture_.final_softcap > 0) {
-    logits = at::tanh(logits / architecture_.final_softcap) * architecture_.final_softcap;
-  }
-  return logits;
+  return AddAndNorm(rows, {}, {}, weights_.final_norm, architecture_.norm_eps, dtype);
+}
+
+at::Tensor Transformer::SoftCap(const at::Tensor& logits) const {
+  const double cap = architecture_.final_softcap;
+  return cap > 0 ? at::tanh(logits / cap) * cap : logits;
+}
+
+at::Tensor Transformer::Unembed(const at::Tensor& residual) const {
+  const at::Tensor logits = weights_.head(FinalNorm(residual, dtype()));
+  return SoftCap(logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat));
+}
+
+at::Tensor Transformer::Unembed(const at::Tensor& residual, const at::Tensor& output_rows) const {
+  return SoftCap(at::linear(FinalNorm(residual, output_rows.scalar_type()), output_rows));
 }
 
 Transformer::Batch Transformer::MakeBatch(const ForwardOptions& options) const {

@@ -62,6 +62,9 @@ class Transformer {
   // Logits [rows, vocab] float32 of residual rows [rows, d_model] as if they had left the last
   // block: final norm, output matrix, soft-cap.
   at::Tensor Unembed(const at::Tensor& residual) const;
+  // Those of some tokens alone, whose rows of the output matrix are given, [tokens, d_model]
+  // float32: products in float32, not rounded to the model's dtype.
+  at::Tensor Unembed(const at::Tensor& residual, const at::Tensor& output_rows) const;
 
   // Room for the keys and values of `capacity` tokens. Blocks outside [first_block, last_block] get
   // none (last_block −2: the model's last).
@@ -75,6 +78,8 @@ class Transformer {
  private:
   struct Batch;
   at::Tensor Embed(const Batch& batch) const;
+  at::Tensor FinalNorm(const at::Tensor& residual, at::ScalarType dtype) const;
+  at::Tensor SoftCap(const at::Tensor& logits) const;
   Batch MakeBatch(const ForwardOptions& options) const;
   at::Tensor RunAttention(int64_t block, const at::Tensor& x, Batch& batch) const;
   at::Tensor RunMlp(int64_t block, const at::Tensor& x, const Batch& batch) const;

@@ -62,6 +62,10 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return PackedLinear(x, weight_, bias_);
 }
 
+at::Tensor Linear::Rows(const at::Tensor& index) const {
+  return (packed_ ? weight_.to_dense() : weight_).index_select(0, index);
+}
+
 bool Linear::Packs(at::Device device, at::ScalarType dtype) {
   return device.is_cpu() && dtype == at::kBFloat16 && at::hasMKLDNN() &&
          at::globalContext().userEnabledMkldnn();

@@ -24,6 +24,9 @@ class Linear {
   // Whether Pack changes a weight of this kind.
   static bool Packs(at::Device device, at::ScalarType dtype);
 
+  // Rows [index, in] of the weight, in its dtype. Of a packed one, all of it is unpacked for that.
+  at::Tensor Rows(const at::Tensor& index) const;
+
   bool defined() const { return weight_.defined(); }
   const at::Tensor& weight() const { return weight_; }
   int64_t out_features() const { return out_features_; }
