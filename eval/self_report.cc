@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/index_tensor.h"
 
 namespace extrospect {
 
@@ -108,9 +107,8 @@ std::vector<double> YesNoScorer::Score(std::span<const WordContext> contexts) co
       last.push_back((row += n) - 1);
     }
     forward.sequences = sequences;
-    const at::Tensor residual = model_.transformer->Forward(forward).residual;
     const at::Tensor log_p =
-        probabilities_->Log(residual.index_select(0, IndexTensor(last, residual.device())));
+        probabilities_->Log(model_.transformer->Forward(forward).residual, last);
     const auto n_yes = static_cast<int64_t>(yes_.size()), n_no = static_cast<int64_t>(no_.size());
     const at::Tensor d = (at::logsumexp(log_p.narrow(1, 0, n_yes), {-1}) -
                           at::logsumexp(log_p.narrow(1, n_yes, n_no), {-1}))

@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
@@ -139,10 +138,8 @@ void WordScorer::ScoreFirst(std::span<const WordContext> contexts, std::span<Wor
   if (!injected.empty()) {
     forward.injections.push_back(InjectAt(options_.site, injected, at::cat(vectors)));
   }
-  const at::Tensor residual = transformer.Forward(forward).residual;
   const at::Tensor log_p =
-      probabilities_->Log(residual.index_select(0, IndexTensor(last, residual.device())))
-          .to(at::kCPU);
+      probabilities_->Log(transformer.Forward(forward).residual, last).to(at::kCPU);
   const float* const values = log_p.const_data_ptr<float>();
   for (size_t i = 0; i < contexts.size(); ++i) {
     scores[i].first.assign(n_words_, 0.0);
@@ -212,10 +209,8 @@ void WordScorer::ScoreTails(std::span<const WordContext> contexts, int64_t tails
     }
     if (origin.empty()) continue;
     forward.sequences = sequences;
-    const at::Tensor residual = transformer.Forward(forward).residual;
     const at::Tensor log_p =
-        probabilities_->Log(residual.index_select(0, IndexTensor(wanted, residual.device())))
-            .to(at::kCPU);
+        probabilities_->Log(transformer.Forward(forward).residual, wanted).to(at::kCPU);
     const float* values = log_p.const_data_ptr<float>();
     for (const Row& from : origin) {
       for (const Step& step : steps_[from.node]) {

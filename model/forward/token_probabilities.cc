@@ -26,4 +26,9 @@ at::Tensor TokenProbabilities::Log(const at::Tensor& residual) const {
   return (chosen - at::logsumexp(logits, {1}, /*keepdim=*/true)).to(at::kFloat);
 }
 
+at::Tensor TokenProbabilities::Log(const at::Tensor& residual,
+                                   const std::vector<int64_t>& places) const {
+  return Log(residual.index_select(0, IndexTensor(places, residual.device())));
+}
+
 }  // namespace extrospect

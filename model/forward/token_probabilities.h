@@ -23,6 +23,8 @@ class TokenProbabilities {
   // Natural logarithms [rows, tokens], float32, on the device of the last block, for residual rows
   // [rows, d_model] as they leave that. A row of logits over the vocabulary is in memory for each.
   at::Tensor Log(const at::Tensor& residual) const;
+  // Of some of the rows, by their places: [places, tokens].
+  at::Tensor Log(const at::Tensor& residual, const std::vector<int64_t>& places) const;
 
  private:
   const Transformer& transformer_;
