@@ -49,4 +49,22 @@ double CalibrationErrorByChance(std::span<const CalibrationBin> bins) {
   return n == 0 ? kNaN : sum / n;
 }
 
+double BestTemperature(const std::function<double(double temperature)>& loss) {
+  // Golden-section search over the logarithm, to one part in 10⁴.
+  const double ratio = (std::sqrt(5.0) - 1) / 2;
+  double low = std::log(0.05), high = std::log(20.0);
+  double a = high - ratio * (high - low), b = low + ratio * (high - low);
+  double loss_a = loss(std::exp(a)), loss_b = loss(std::exp(b));
+  while (high - low > 1e-4) {
+    if (loss_a < loss_b) {
+      high = b, b = a, loss_b = loss_a;
+      a = high - ratio * (high - low), loss_a = loss(std::exp(a));
+    } else {
+      low = a, a = b, loss_a = loss_b;
+      b = low + ratio * (high - low), loss_b = loss(std::exp(b));
+    }
+  }
+  return std::exp((low + high) / 2);
+}
+
 }  // namespace extrospect

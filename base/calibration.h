@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -23,5 +24,9 @@ double ExpectedCalibrationError(std::span<const CalibrationBin> bins);
 // no bin of few readings is right just as often as it is sure. The mean distance of a normal
 // variable from its mean, √(2/π) of its deviation, bin by bin.
 double CalibrationErrorByChance(std::span<const CalibrationBin> bins);
+
+// The temperature, within [0.05, 20], at which `loss` is least: the cross-entropy of scores that
+// were divided by it, which has one minimum (temperature scaling; Guo et al. 2017).
+double BestTemperature(const std::function<double(double temperature)>& loss);
 
 }  // namespace extrospect

@@ -71,31 +71,9 @@ Judgement Judge(const Lexicon& lexicon, const at::Tensor& log_p, const at::Tenso
 double FitTemperature(const at::Tensor& logits, const at::Tensor& targets) {
   const c10::InferenceMode inference;
   const at::Tensor exact = logits.to(at::kDouble), wanted = targets.to(at::kDouble);
-  const auto loss = [&](double log_temperature) {
-    const at::Tensor log_p = at::log_softmax(exact / std::exp(log_temperature), 1);
-    return -(log_p * wanted).sum().item<double>();
-  };
-  // The loss is quasi-convex in the temperature.
-  double low = std::log(0.05), high = std::log(20.0);
-  const double golden = (std::sqrt(5.0) - 1) / 2;
-  double a = high - golden * (high - low), b = low + golden * (high - low);
-  double loss_a = loss(a), loss_b = loss(b);
-  while (high - low > 1e-4) {
-    if (loss_a < loss_b) {
-      high = b;
-      b = a;
-      loss_b = loss_a;
-      a = high - golden * (high - low);
-      loss_a = loss(a);
-    } else {
-      low = a;
-      a = b;
-      loss_a = loss_b;
-      b = low + golden * (high - low);
-      loss_b = loss(b);
-    }
-  }
-  return std::exp((low + high) / 2);
+  return BestTemperature([&](double temperature) {
+    return -(at::log_softmax(exact / temperature, 1) * wanted).sum().item<double>();
+  });
 }
 
 double CalibrationError(const at::Tensor& log_p, const at::Tensor& label) {

@@ -34,8 +34,7 @@ double MacroF1(const at::Tensor& label, const at::Tensor& guess, int64_t classes
 Judgement Judge(const Lexicon& lexicon, const at::Tensor& log_p, const at::Tensor& label,
                 const at::Tensor& targets);
 
-// The temperature, within [0.05, 20], by which logits [n, classes] are divided so that their
-// cross-entropy against the targets is least (golden-section search; Guo et al. 2017).
+// BestTemperature of logits [n, classes] by their cross-entropy against the targets.
 double FitTemperature(const at::Tensor& logits, const at::Tensor& targets);
 
 // Expected calibration error of the top class; NaN without rows.

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/calibration.h"
+
 namespace extrospect {
 
 const std::vector<std::string>& NothingWords() {
@@ -46,29 +48,14 @@ std::vector<double> LogSoftmax(const std::vector<double>& scores, double tempera
 
 double FitTemperature(const std::vector<std::vector<double>>& scores,
                       const std::vector<int64_t>& truths) {
-  const auto loss = [&](double log_temperature) {
+  if (scores.empty()) return 1.0;
+  return BestTemperature([&](double temperature) {
     double sum = 0;
     for (size_t i = 0; i < scores.size(); ++i) {
-      sum -= LogSoftmax(scores[i], std::exp(log_temperature))[truths[i]];
+      sum -= LogSoftmax(scores[i], temperature)[truths[i]];
     }
     return sum;
-  };
-  if (scores.empty()) return 1.0;
-  // Golden-section search; the loss is convex in 1 / temperature, hence has one minimum.
-  constexpr double kRatio = 0.6180339887498949;
-  double low = std::log(0.05), high = std::log(20.0);
-  double a = high - kRatio * (high - low), b = low + kRatio * (high - low);
-  double loss_a = loss(a), loss_b = loss(b);
-  for (int i = 0; i < 40; ++i) {
-    if (loss_a < loss_b) {
-      high = b, b = a, loss_b = loss_a;
-      a = high - kRatio * (high - low), loss_a = loss(a);
-    } else {
-      low = a, a = b, loss_a = loss_b;
-      b = low + kRatio * (high - low), loss_b = loss(b);
-    }
-  }
-  return std::exp((low + high) / 2);
+  });
 }
 
 void FillFromScores(const Lexicon& lexicon, const std::vector<double>& scores, double temperature,

@@ -21,7 +21,7 @@ std::vector<double> ClassScores(const Lexicon& lexicon, const std::vector<double
 // log softmax(scores / temperature).
 std::vector<double> LogSoftmax(const std::vector<double>& scores, double temperature = 1.0);
 
-// The temperature (0.05 … 20) with the smallest mean negative log-likelihood of the truths.
+// BestTemperature by the negative log-likelihood of the truths; without scores, 1.
 double FitTemperature(const std::vector<std::vector<double>>& scores,
                       const std::vector<int64_t>& truths);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "base/random.h"
@@ -31,6 +32,16 @@ TEST(Calibration, ErrorByChanceIsThatOfCalibratedReaders) {
     by_chance = CalibrationErrorByChance(bins);
   }
   EXPECT_NEAR(by_chance, sum / 200, 0.002);
+}
+
+TEST(Calibration, BestTemperatureIsWhereTheLossIsLeast) {
+  for (const double wanted : {0.06, 0.7, 1.0, 3.25, 19.0}) {
+    const auto loss = [&](double t) { return std::pow(std::log(t / wanted), 2); };
+    EXPECT_NEAR(BestTemperature(loss), wanted, 1e-4 * wanted);
+  }
+  // Beyond the range, its end.
+  EXPECT_NEAR(BestTemperature([](double t) { return t; }), 0.05, 1e-5);
+  EXPECT_NEAR(BestTemperature([](double t) { return -t; }), 20, 2e-3);
 }
 
 }  // namespace
