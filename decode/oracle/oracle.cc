@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "decode/oracle/combined_scores.h"
 #include "decode/probe.h"
 #include "model/forward/generate.h"
 #include "model/hooks.h"
@@ -91,6 +92,9 @@ OracleSpec ParseSpec(const DecoderFile& file, const std::string& where) {
     if (!minus_prior->is_boolean()) throw WrongField(where, kind + ".minus_prior", "true or false");
     spec.minus_prior = minus_prior->get<bool>();
   }
+  if (body.contains("reading_share")) {  // nor is this
+    spec.reading_share = number(body, "reading_share", 0, 1);
+  }
   return spec;
 }
 
@@ -154,6 +158,11 @@ std::unique_ptr<Oracle> Oracle::Load(const DecoderFile& file, const std::filesys
         .Expected(
             "input.keys, .key_bias, .codes and .sharpness together, input.scale and .bias too");
   }
+  if (spec.reading_share > 0 && !weights.input.keys.defined()) {
+    throw Error("the decoder's closed-form reading is missing")
+        .At(tensors.name())
+        .Expected("input.keys, as decoder.json has a reading_share above 0");
+  }
   if (info.kind == "oracle") {
     weights.adapter = LoadPeft(folder / kPeftFolder, model->architecture, devices);
   }
@@ -197,6 +206,7 @@ ordered_json Oracle::Save(const std::filesystem::path& folder, const DecoderInfo
           {"n_vectors", weights.input.n_vectors()},
           {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
           {"minus_prior", spec.minus_prior},
+          {"reading_share", spec.reading_share},
           {"tails", spec.tails},
           {"max_answer_tokens", spec.max_answer_tokens}};
 }
@@ -302,8 +312,18 @@ at::Tensor Oracle::PriorScores(const std::vector<std::string>& holders) const {
   return scores;
 }
 
+at::Tensor Oracle::ReadingScores(const at::Tensor& rows) const {
+  const at::Tensor scores = weights_.input.Scores(rows.to(weights_.input.mean.device()));
+  return scores.defined() ? scores.to(at::kCPU) : scores;
+}
+
 Scores Oracle::ReadRows(const at::Tensor& rows, const std::vector<std::string>& holders) const {
-  return ScoresOf(info(), AnswerScores(rows, holders), {});
+  at::Tensor scores = AnswerScores(rows, holders);
+  if (spec_.reading_share > 0) {
+    scores = CombinedScores(scores, ReadingScores(rows), spec_.reading_share,
+                            info().lexicon.nothing());
+  }
+  return ScoresOf(info(), scores, {});
 }
 
 std::vector<std::vector<std::string>> Oracle::Continue(const at::Tensor& vectors,

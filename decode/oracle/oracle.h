@@ -39,6 +39,8 @@ struct OracleSpec {
   std::string question;
   // Scores less those of the same question without an activation, which some words win by habit.
   bool minus_prior = false;
+  // The closed-form reading's share in which feeling is named; see CombinedScores.
+  double reading_share = 0.0;
   int64_t tails = 8;  // see WordScorerOptions
   int64_t max_answer_tokens = 40;
 };
@@ -68,6 +70,8 @@ class Oracle : public Decoder {
   at::Tensor AnswerScores(const at::Tensor& rows, const std::vector<std::string>& holders) const;
   // Of the same questions without an activation, [n, classes].
   at::Tensor PriorScores(const std::vector<std::string>& holders) const;
+  // Scores of the closed-form reading alone, [n, classes]; undefined without one.
+  at::Tensor ReadingScores(const at::Tensor& rows) const;
 
   bool answers() const override { return true; }
 

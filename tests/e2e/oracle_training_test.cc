@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -142,6 +144,34 @@ TEST_F(OracleTrainingTest, TheSameSeedGivesTheSameBytes) {
   ASSERT_EQ(WaitFor(Train("c", other)), 0);
   EXPECT_NE(ReadFile(PathOf("a/peft/adapter_model.safetensors")),
             ReadFile(PathOf("c/peft/adapter_model.safetensors")));
+}
+
+TEST_F(OracleTrainingTest, TheReadingsShareIsTheBestOnDev) {
+  const auto trained = [&](const std::string& output, const std::vector<std::string>& more) {
+    std::vector<std::string> settings = {"steps=4", "eval_every=4"};
+    settings.insert(settings.end(), more.begin(), more.end());
+    EXPECT_EQ(WaitFor(Train(output, settings)), 0);
+    std::vector<json> tried;
+    std::istringstream lines(ReadFile(PathOf(output + "/metrics.jsonl")));
+    for (std::string line; std::getline(lines, line);) {
+      const json event = json::parse(line);
+      if (event["event"] == "reading_share") tried.push_back(event);
+    }
+    const json decoder = json::parse(ReadFile(PathOf(output + "/decoder.json")));
+    return std::pair(tried, decoder["oracle"]["reading_share"].get<double>());
+  };
+  const auto [tried, chosen] = trained("shared", {"input.reading_shares=[0,0.3,0.9]"});
+  ASSERT_EQ(tried.size(), 3u);
+  const auto best = std::min_element(tried.begin(), tried.end(), [](const auto& a, const auto& b) {
+    return a["dev"]["cross_entropy"] < b["dev"]["cross_entropy"];
+  });
+  EXPECT_EQ(chosen, (*best)["share"].get<double>());
+  EXPECT_NE(tried[0]["dev"]["cross_entropy"], tried[2]["dev"]["cross_entropy"]);
+  EXPECT_EQ(trained("fixed", {"input.reading_shares=[0.3]"}).second, 0.3);
+  // The plain oracle has no reading to share with.
+  const auto plain = trained("plain", {"input.sharpness=[]"});
+  EXPECT_TRUE(plain.first.empty());
+  EXPECT_EQ(plain.second, 0);
 }
 
 // Noise and questions are those of the step, not of its parts; what is left is the order of sums.

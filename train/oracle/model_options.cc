@@ -95,6 +95,12 @@ std::vector<ConfigOption> LoraOptions() {
                "others, as new rows will be",
        .min = 0,
        .max = 100},
+      {.name = "input.reading_shares",
+       .value = {0.0, 0.1, 0.2, 0.3, 0.4, 0.5},
+       .help = "shares of that reading, beside the answers, in which feeling is named; the best on "
+               "dev is kept. [0]: only the answers count",
+       .min = 0,
+       .max = 1},
       {.name = "input.rate",
        .value = 0.05,
        .help = "learning rate of the input's maps and words, as a share of the adapter's",

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "decode/oracle/combined_scores.h"
 #include "decode/oracle/oracle.h"
 #include "model/index_tensor.h"
 #include "train/judge.h"
@@ -383,6 +385,27 @@ class OracleTrainee : public Trainee {
   std::vector<std::string> eval_holders_;
 };
 
+// The share of the reading's scores beside the answers' by which dev's cross-entropy is least, each
+// at its best temperature. Without shares to try, 0.
+double BestReadingShare(const at::Tensor& answers, const at::Tensor& reading,
+                        const std::vector<double>& shares, const TrainingData& data,
+                        MetricsLog& log) {
+  const at::Tensor targets = data.Targets("dev").to(at::kCPU);
+  const at::Tensor labels = data.Labels("dev").to(at::kCPU);
+  double best = 0, least = std::numeric_limits<double>::infinity();
+  for (const double share : shares) {
+    const at::Tensor scores = CombinedScores(answers, reading, share, data.lexicon().nothing());
+    const at::Tensor log_p = at::log_softmax(scores / FitTemperature(scores, targets), 1);
+    const Judgement dev = Judge(data.lexicon(), log_p, labels, targets);
+    log.Add({{"event", "reading_share"}, {"share", share}, {"dev", dev.ToJson()}});
+    if (dev.cross_entropy < least) {
+      least = dev.cross_entropy;
+      best = share;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data, MetricsLog& log,
@@ -411,7 +434,12 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   OracleWeights weights = trainee.Weights();
   const double dropout = run.kind == "oracle" ? config.Number("lora.dropout") : 0.0;
   const Oracle uncalibrated(data.info, spec, weights, model);
-  const at::Tensor dev = uncalibrated.AnswerScores(data.Rows("dev"), data.Holders("dev"));
+  at::Tensor dev = uncalibrated.AnswerScores(data.Rows("dev"), data.Holders("dev"));
+  if (const at::Tensor reading = uncalibrated.ReadingScores(data.Rows("dev")); reading.defined()) {
+    spec.reading_share =
+        BestReadingShare(dev, reading, config.NumberList("input.reading_shares"), data, log);
+    dev = CombinedScores(dev, reading, spec.reading_share, data.lexicon().nothing());
+  }
   Calibrate(data.info, dev.to(data.Targets("dev").device()), data, config, log);
   if (run.ranks.first()) {
     std::error_code ignored;
