@@ -3,106 +3,20 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
-#include "base/error.h"
 #include "decode/oracle/combined_scores.h"
 #include "decode/probe.h"
 #include "model/forward/generate.h"
-#include "model/hooks.h"
 #include "model/index_tensor.h"
-#include "model/weights/peft.h"
-#include "model/weights/weight_file.h"
 
 namespace extrospect {
 namespace {
 
-using nlohmann::json;
-using nlohmann::ordered_json;
-
-constexpr std::array<const char*, 4> kKinds = {"oracle", "vector", "affine", "selfie"};
-constexpr char kPeftFolder[] = "peft";
-constexpr int64_t kMaxTokens = 4096;  // of an answer
-constexpr size_t kMaxText = 1 << 16;
-constexpr int64_t kMaxSharpness = 64;  // vectors of words
 // Answers that are written at the same time; each takes memory for its keys and values.
 constexpr size_t kSequencesAtOnce = 256;
 
-std::vector<at::Device> BlockDevices(const LanguageModel& model) {
-  std::vector<at::Device> devices;
-  for (const BlockWeights& block : model.transformer->weights().blocks) {
-    devices.push_back(block.device);
-  }
-  return devices;
-}
-
-Error WrongField(const std::string& where, const std::string& field, const std::string& expected) {
-  return Error("a field of the decoder is wrong").At(where + ", " + field).Expected(expected);
-}
-
-std::string VectorName(const char* place, int64_t block) {
-  return "vector." + std::string(place) + "." + std::to_string(block);
-}
-
-// The kind's part of decoder.json, checked.
-OracleSpec ParseSpec(const DecoderFile& file, const std::string& where) {
-  const json& body = file.body;
-  const std::string& kind = file.info.kind;
-  const auto text = [&](const char* name) {
-    const auto found = body.find(name);
-    if (found == body.end() || !found->is_string() ||
-        found->get_ref<const std::string&>().size() > kMaxText) {
-      throw WrongField(where, kind + "." + name, "a text");
-    }
-    return found->get<std::string>();
-  };
-  const auto number = [&](const json& object, const char* name, double min, double max) {
-    const auto found = object.find(name);
-    if (found == object.end() || !found->is_number() || !(found->get<double>() >= min) ||
-        !(found->get<double>() <= max)) {
-      throw WrongField(where, kind + "." + name,
-                       "a number from " + json(min).dump() + " to " + json(max).dump());
-    }
-    return found->get<double>();
-  };
-  const auto injection = body.find("injection");
-  if (injection == body.end() || !injection->is_object()) {
-    throw WrongField(where, kind + ".injection", "an object");
-  }
-  OracleSpec spec;
-  spec.site.block = static_cast<int64_t>(
-      number(*injection, "block", kEmbeddingBlock, static_cast<double>(file.info.n_layers - 1)));
-  const auto rule = injection->find("rule");
-  if (rule == injection->end() || !rule->is_string()) {
-    throw WrongField(where, kind + ".injection.rule", kInjectionRules);
-  }
-  try {
-    spec.site.rule = ParseInjectionRule(rule->get<std::string>());
-  } catch (const Error&) {
-    throw WrongField(where, kind + ".injection.rule", kInjectionRules);
-  }
-  spec.site.coefficient = number(*injection, "coefficient", -1e6, 1e6);
-  spec.placeholder = text("placeholder");
-  spec.question = text("question");
-  spec.tails = static_cast<int64_t>(number(body, "tails", -1, 1e6));
-  spec.max_answer_tokens = static_cast<int64_t>(number(body, "max_answer_tokens", 1, kMaxTokens));
-  const auto minus_prior = body.find("minus_prior");  // not in every file
-  if (minus_prior != body.end()) {
-    if (!minus_prior->is_boolean()) throw WrongField(where, kind + ".minus_prior", "true or false");
-    spec.minus_prior = minus_prior->get<bool>();
-  }
-  if (body.contains("reading_share")) {  // nor is this
-    spec.reading_share = number(body, "reading_share", 0, 1);
-  }
-  return spec;
-}
-
 }  // namespace
-
-bool IsOracleKind(const std::string& kind) {
-  return std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
-}
 
 Oracle::Oracle(DecoderInfo info, OracleSpec spec, OracleWeights weights,
                std::shared_ptr<const LanguageModel> model)
@@ -117,98 +31,10 @@ Oracle::Oracle(DecoderInfo info, OracleSpec spec, OracleWeights weights,
 
 std::unique_ptr<Oracle> Oracle::Load(const DecoderFile& file, const std::filesystem::path& folder,
                                      std::shared_ptr<const LanguageModel> model) {
-  const DecoderInfo& info = file.info;
-  CheckModel(info, folder, model.get());
-  const std::string where = (folder / "decoder.json").string();
-  OracleSpec spec = ParseSpec(file, where);
-  const SafetensorsFile tensors(folder / "weights.safetensors");
-  const auto hooks = static_cast<int64_t>(info.hooks.size());
-  const std::vector<at::Device> devices = BlockDevices(*model);
-  const at::Device device = devices.front();
-  OracleWeights weights;
-  const auto load = [&](const char* name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
-    const std::string full = std::string("input.") + name;
-    if (tensors.entries().contains(full)) tensor = LoadTensor(tensors, full, shape, device);
-  };
-  weights.input.mean = LoadTensor(tensors, "input.mean", {hooks, info.d_model}, device);
-  load("map", weights.input.map, {hooks, info.d_model, info.d_model});
-  const int64_t classes = info.lexicon.size();
-  load("keys", weights.input.keys, {classes, hooks * info.d_model});
-  load("key_bias", weights.input.key_bias, {classes});
-  load("codes", weights.input.codes, {classes, info.d_model});
-  const auto sharpness = tensors.entries().find("input.sharpness");
-  if (sharpness != tensors.entries().end()) {
-    const std::vector<int64_t>& shape = sharpness->second.shape;
-    load("sharpness", weights.input.sharpness,
-         {shape.empty() ? 1 : std::min(shape.front(), kMaxSharpness)});
-    at::Tensor& left_out = weights.input.left_out;
-    load("left_out", left_out, {weights.input.sharpness.size(0), classes});
-    if (left_out.defined() && (left_out > 0).all(1).any().item<bool>()) {
-      throw Error("a vector leaves out every word").At(tensors.name()).Found("input.left_out");
-    }
-  }
-  load("scale", weights.input.scale, {hooks});
-  load("bias", weights.input.bias, {hooks, info.d_model});
-  if (weights.input.scale.defined() != weights.input.bias.defined() ||
-      weights.input.keys.defined() != weights.input.key_bias.defined() ||
-      weights.input.keys.defined() != weights.input.codes.defined() ||
-      weights.input.keys.defined() != weights.input.sharpness.defined()) {
-    throw Error("tensors of the decoder's input are missing")
-        .At(tensors.name())
-        .Expected(
-            "input.keys, .key_bias, .codes and .sharpness together, input.scale and .bias too");
-  }
-  if (spec.reading_share > 0 && !weights.input.keys.defined()) {
-    throw Error("the decoder's closed-form reading is missing")
-        .At(tensors.name())
-        .Expected("input.keys, as decoder.json has a reading_share above 0");
-  }
-  if (info.kind == "oracle") {
-    weights.adapter = LoadPeft(folder / kPeftFolder, model->architecture, devices);
-  }
-  if (info.kind == "vector") {
-    weights.adapter.blocks.resize(static_cast<size_t>(info.n_layers));
-    for (int64_t block = 0; block < info.n_layers; ++block) {
-      BlockAdapter& to = weights.adapter.blocks[static_cast<size_t>(block)];
-      const at::Device own = devices[static_cast<size_t>(block)];
-      to.attention_vector =
-          LoadTensor(tensors, VectorName("attention", block), {info.d_model}, own);
-      to.mlp_vector = LoadTensor(tensors, VectorName("mlp", block), {info.d_model}, own);
-    }
-  }
-  return std::make_unique<Oracle>(info, std::move(spec), std::move(weights), std::move(model));
-}
-
-ordered_json Oracle::Save(const std::filesystem::path& folder, const DecoderInfo& info,
-                          const OracleSpec& spec, const OracleWeights& weights, double dropout) {
-  std::map<std::string, at::Tensor> tensors = weights.input.Named();
-  for (size_t block = 0; block < weights.adapter.blocks.size(); ++block) {
-    const BlockAdapter& from = weights.adapter.blocks[block];
-    const auto index = static_cast<int64_t>(block);
-    if (from.attention_vector.defined()) {
-      tensors[VectorName("attention", index)] = from.attention_vector;
-    }
-    if (from.mlp_vector.defined()) tensors[VectorName("mlp", index)] = from.mlp_vector;
-  }
-  SaveTensors(folder / "weights.safetensors", tensors);
-  if (info.kind == "oracle") {
-    SavePeft(folder / kPeftFolder, weights.adapter, info.model_name, dropout);
-  }
-  return {{"prompt_template", "Layer: {layers}\\n{placeholders}\\n{question}"},
-          {"layers", LayersText(info.hooks)},
-          {"placeholder", spec.placeholder},
-          {"question", spec.question},
-          {"answer", "The {holder} feels {word}"},
-          {"injection",
-           {{"block", spec.site.block},
-            {"rule", InjectionRuleName(spec.site.rule)},
-            {"coefficient", spec.site.coefficient}}},
-          {"n_vectors", weights.input.n_vectors()},
-          {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
-          {"minus_prior", spec.minus_prior},
-          {"reading_share", spec.reading_share},
-          {"tails", spec.tails},
-          {"max_answer_tokens", spec.max_answer_tokens}};
+  CheckModel(file.info, folder, model.get());
+  OracleSpec spec = ParseOracleSpec(file, (folder / "decoder.json").string());
+  OracleWeights weights = LoadOracleWeights(file, spec, folder, *model);
+  return std::make_unique<Oracle>(file.info, std::move(spec), std::move(weights), std::move(model));
 }
 
 OraclePrompt Oracle::Ask(const std::string& question, const std::string& answer) const {
@@ -320,8 +146,8 @@ at::Tensor Oracle::ReadingScores(const at::Tensor& rows) const {
 Scores Oracle::ReadRows(const at::Tensor& rows, const std::vector<std::string>& holders) const {
   at::Tensor scores = AnswerScores(rows, holders);
   if (spec_.reading_share > 0) {
-    scores = CombinedScores(scores, ReadingScores(rows), spec_.reading_share,
-                            info().lexicon.nothing());
+    scores =
+        CombinedScores(scores, ReadingScores(rows), spec_.reading_share, info().lexicon.nothing());
   }
   return ScoresOf(info(), scores, {});
 }

@@ -19,36 +19,13 @@
 
 #include "decode/decoder.h"
 #include "decode/load.h"
-#include "decode/oracle/injection_site.h"
-#include "decode/oracle/oracle_input.h"
+#include "decode/oracle/oracle_folder.h"
 #include "decode/oracle/oracle_prompt.h"
 #include "decode/oracle/word_scorer.h"
 #include "model/model.h"
 #include "model/weights/adapter.h"
 
 namespace extrospect {
-
-// The kinds above.
-bool IsOracleKind(const std::string& kind);
-
-// What an oracle's part of decoder.json says.
-struct OracleSpec {
-  InjectionSite site;
-  std::string placeholder = " ?";
-  // With "{holder}" for whose feeling it is; empty: FeelsQuestion.
-  std::string question;
-  // Scores less those of the same question without an activation, which some words win by habit.
-  bool minus_prior = false;
-  // The closed-form reading's share in which feeling is named; see CombinedScores.
-  double reading_share = 0.0;
-  int64_t tails = 8;  // see WordScorerOptions
-  int64_t max_answer_tokens = 40;
-};
-
-struct OracleWeights {
-  OracleInput input;
-  Adapter adapter;  // without blocks: none
-};
 
 class Oracle : public Decoder {
  public:
@@ -59,10 +36,6 @@ class Oracle : public Decoder {
   // Throws Error if files do not fit decoder.json or the model.
   static std::unique_ptr<Oracle> Load(const DecoderFile& file, const std::filesystem::path& folder,
                                       std::shared_ptr<const LanguageModel> model);
-  // Writes everything but decoder.json, whose part for this kind it returns.
-  static nlohmann::ordered_json Save(const std::filesystem::path& folder, const DecoderInfo& info,
-                                     const OracleSpec& spec, const OracleWeights& weights,
-                                     double dropout);
 
   bool costly() const override { return true; }
 

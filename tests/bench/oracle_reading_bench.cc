@@ -13,13 +13,16 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "decode/activation_rows.h"
 #include "decode/load.h"
 #include "decode/oracle/oracle.h"
+#include "decode/oracle/oracle_folder.h"
 #include "decode/reader.h"
 #include "model/weights/weight_file.h"
 #include "records/transcripts.h"
@@ -31,24 +34,10 @@ namespace {
 using nlohmann::ordered_json;
 
 // The decoder's own maps, from its folder.
-OracleInput LoadInput(const std::string& decoder) {
-  const SafetensorsFile file(decoder + "/weights.safetensors");
-  OracleInput input;
-  const auto load = [&](const char* name, at::Tensor& tensor) {
-    const auto entry = file.entries().find(std::string("input.") + name);
-    if (entry == file.entries().end()) return;
-    tensor = LoadTensor(file, entry->first, entry->second.shape, at::kCPU);
-  };
-  load("mean", input.mean);
-  load("map", input.map);
-  load("keys", input.keys);
-  load("key_bias", input.key_bias);
-  load("codes", input.codes);
-  load("sharpness", input.sharpness);
-  load("left_out", input.left_out);
-  load("scale", input.scale);
-  load("bias", input.bias);
-  return input;
+OracleInput LoadInput(const std::filesystem::path& folder, const LanguageModel& model) {
+  const std::string where = (folder / "decoder.json").string();
+  const DecoderFile file = ParseDecoderJson(ReadFile(where), where);
+  return LoadOracleWeights(file, ParseOracleSpec(file, where), folder, model).input;
 }
 
 class Bench {
@@ -77,7 +66,7 @@ class Bench {
     if (!oracle_.spec().question.empty()) {
       throw UsageError("a decoder with a question of its own cannot be compared").At(argv[3]);
     }
-    const OracleInput input = LoadInput(argv[3]);
+    const OracleInput input = LoadInput(argv[3], *model_);
     SaveTensors(argv[6], {{"vectors", input.Vectors(rows_)}});
     for (const std::string& holder : holders_) {
       prompts_.push_back(MakeOraclePrompt(*model_,

@@ -444,7 +444,7 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   if (run.ranks.first()) {
     std::error_code ignored;
     std::filesystem::remove(run.output / "decoder.json", ignored);
-    body = Oracle::Save(run.output, data.info, spec, weights, dropout);
+    body = SaveOracle(run.output, data.info, spec, weights, dropout);
     body["best_step"] = best_step;
   }
   return std::make_unique<Oracle>(data.info, std::move(spec), std::move(weights), model);

@@ -81,7 +81,7 @@ class ReadingShareTest : public testing::Test {
     spec.reading_share = share;
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-    WriteDecoderJson(folder_, info_, Oracle::Save(folder_, info_, spec, weights_, 0.0));
+    WriteDecoderJson(folder_, info_, SaveOracle(folder_, info_, spec, weights_, 0.0));
   }
 
   std::unique_ptr<Decoder> Load() const { return LoadDecoder(folder_, at::kCPU, model_); }
@@ -130,8 +130,8 @@ TEST_F(ReadingShareTest, AFileWithoutTheFieldMeansNone) {
 TEST_F(ReadingShareTest, IsRefusedWhereItMakesNoSense) {
   Save(1.5);
   ExpectRefused("reading_share");
-  weights_.input.keys = weights_.input.key_bias = weights_.input.codes =
-      weights_.input.sharpness = at::Tensor();
+  weights_.input.keys = weights_.input.key_bias = weights_.input.codes = weights_.input.sharpness =
+      at::Tensor();
   Save(0.5);
   ExpectRefused("reading_share");
   Save(0.0);

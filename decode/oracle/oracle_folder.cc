@@ -1,0 +1,203 @@
+#include "decode/oracle/oracle_folder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "decode/oracle/oracle_prompt.h"
+#include "model/hooks.h"
+#include "model/weights/peft.h"
+#include "model/weights/weight_file.h"
+
+namespace extrospect {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::array<const char*, 4> kKinds = {"oracle", "vector", "affine", "selfie"};
+constexpr char kPeftFolder[] = "peft";
+constexpr int64_t kMaxTokens = 4096;  // of an answer
+constexpr size_t kMaxText = 1 << 16;
+constexpr int64_t kMaxSharpness = 64;  // vectors of words
+
+std::vector<at::Device> BlockDevices(const LanguageModel& model) {
+  std::vector<at::Device> devices;
+  for (const BlockWeights& block : model.transformer->weights().blocks) {
+    devices.push_back(block.device);
+  }
+  return devices;
+}
+
+Error WrongField(const std::string& where, const std::string& field, const std::string& expected) {
+  return Error("a field of the decoder is wrong").At(where + ", " + field).Expected(expected);
+}
+
+std::string VectorName(const char* place, int64_t block) {
+  return "vector." + std::string(place) + "." + std::to_string(block);
+}
+
+OracleInput LoadInput(const SafetensorsFile& tensors, const DecoderInfo& info, at::Device device) {
+  const auto hooks = static_cast<int64_t>(info.hooks.size());
+  const int64_t classes = info.lexicon.size();
+  OracleInput input;
+  const auto load = [&](const char* name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
+    const std::string full = std::string("input.") + name;
+    if (tensors.entries().contains(full)) tensor = LoadTensor(tensors, full, shape, device);
+  };
+  input.mean = LoadTensor(tensors, "input.mean", {hooks, info.d_model}, device);
+  load("map", input.map, {hooks, info.d_model, info.d_model});
+  load("keys", input.keys, {classes, hooks * info.d_model});
+  load("key_bias", input.key_bias, {classes});
+  load("codes", input.codes, {classes, info.d_model});
+  const auto sharpness = tensors.entries().find("input.sharpness");
+  if (sharpness != tensors.entries().end()) {
+    const std::vector<int64_t>& shape = sharpness->second.shape;
+    load("sharpness", input.sharpness,
+         {shape.empty() ? 1 : std::min(shape.front(), kMaxSharpness)});
+    load("left_out", input.left_out, {input.sharpness.size(0), classes});
+    if (input.left_out.defined() && (input.left_out > 0).all(1).any().item<bool>()) {
+      throw Error("a vector leaves out every word").At(tensors.name()).Found("input.left_out");
+    }
+  }
+  load("scale", input.scale, {hooks});
+  load("bias", input.bias, {hooks, info.d_model});
+  if (input.scale.defined() != input.bias.defined() ||
+      input.keys.defined() != input.key_bias.defined() ||
+      input.keys.defined() != input.codes.defined() ||
+      input.keys.defined() != input.sharpness.defined()) {
+    throw Error("tensors of the decoder's input are missing")
+        .At(tensors.name())
+        .Expected(
+            "input.keys, .key_bias, .codes and .sharpness together, input.scale and .bias too");
+  }
+  return input;
+}
+
+Adapter LoadVectors(const SafetensorsFile& tensors, const DecoderInfo& info,
+                    const std::vector<at::Device>& devices) {
+  Adapter adapter;
+  adapter.blocks.resize(static_cast<size_t>(info.n_layers));
+  for (int64_t block = 0; block < info.n_layers; ++block) {
+    BlockAdapter& to = adapter.blocks[static_cast<size_t>(block)];
+    const at::Device own = devices[static_cast<size_t>(block)];
+    to.attention_vector = LoadTensor(tensors, VectorName("attention", block), {info.d_model}, own);
+    to.mlp_vector = LoadTensor(tensors, VectorName("mlp", block), {info.d_model}, own);
+  }
+  return adapter;
+}
+
+}  // namespace
+
+bool IsOracleKind(const std::string& kind) {
+  return std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
+}
+
+OracleSpec ParseOracleSpec(const DecoderFile& file, const std::string& where) {
+  const json& body = file.body;
+  const std::string& kind = file.info.kind;
+  const auto text = [&](const char* name) {
+    const auto found = body.find(name);
+    if (found == body.end() || !found->is_string() ||
+        found->get_ref<const std::string&>().size() > kMaxText) {
+      throw WrongField(where, kind + "." + name, "a text");
+    }
+    return found->get<std::string>();
+  };
+  const auto number = [&](const json& object, const char* name, double min, double max) {
+    const auto found = object.find(name);
+    if (found == object.end() || !found->is_number() || !(found->get<double>() >= min) ||
+        !(found->get<double>() <= max)) {
+      throw WrongField(where, kind + "." + name,
+                       "a number from " + json(min).dump() + " to " + json(max).dump());
+    }
+    return found->get<double>();
+  };
+  const auto injection = body.find("injection");
+  if (injection == body.end() || !injection->is_object()) {
+    throw WrongField(where, kind + ".injection", "an object");
+  }
+  OracleSpec spec;
+  spec.site.block = static_cast<int64_t>(
+      number(*injection, "block", kEmbeddingBlock, static_cast<double>(file.info.n_layers - 1)));
+  const auto rule = injection->find("rule");
+  if (rule == injection->end() || !rule->is_string()) {
+    throw WrongField(where, kind + ".injection.rule", kInjectionRules);
+  }
+  try {
+    spec.site.rule = ParseInjectionRule(rule->get<std::string>());
+  } catch (const Error&) {
+    throw WrongField(where, kind + ".injection.rule", kInjectionRules);
+  }
+  spec.site.coefficient = number(*injection, "coefficient", -1e6, 1e6);
+  spec.placeholder = text("placeholder");
+  spec.question = text("question");
+  spec.tails = static_cast<int64_t>(number(body, "tails", -1, 1e6));
+  spec.max_answer_tokens = static_cast<int64_t>(number(body, "max_answer_tokens", 1, kMaxTokens));
+  const auto minus_prior = body.find("minus_prior");  // not in every file
+  if (minus_prior != body.end()) {
+    if (!minus_prior->is_boolean()) throw WrongField(where, kind + ".minus_prior", "true or false");
+    spec.minus_prior = minus_prior->get<bool>();
+  }
+  if (body.contains("reading_share")) {  // nor is this
+    spec.reading_share = number(body, "reading_share", 0, 1);
+  }
+  return spec;
+}
+
+OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
+                                const std::filesystem::path& folder, const LanguageModel& model) {
+  const DecoderInfo& info = file.info;
+  const SafetensorsFile tensors(folder / "weights.safetensors");
+  const std::vector<at::Device> devices = BlockDevices(model);
+  OracleWeights weights;
+  weights.input = LoadInput(tensors, info, devices.front());
+  if (spec.reading_share > 0 && !weights.input.keys.defined()) {
+    throw Error("the decoder's closed-form reading is missing")
+        .At(tensors.name())
+        .Expected("input.keys, as decoder.json has a reading_share above 0");
+  }
+  if (info.kind == "oracle") {
+    weights.adapter = LoadPeft(folder / kPeftFolder, model.architecture, devices);
+  }
+  if (info.kind == "vector") weights.adapter = LoadVectors(tensors, info, devices);
+  return weights;
+}
+
+ordered_json SaveOracle(const std::filesystem::path& folder, const DecoderInfo& info,
+                        const OracleSpec& spec, const OracleWeights& weights, double dropout) {
+  std::map<std::string, at::Tensor> tensors = weights.input.Named();
+  for (size_t block = 0; block < weights.adapter.blocks.size(); ++block) {
+    const BlockAdapter& from = weights.adapter.blocks[block];
+    const auto index = static_cast<int64_t>(block);
+    if (from.attention_vector.defined()) {
+      tensors[VectorName("attention", index)] = from.attention_vector;
+    }
+    if (from.mlp_vector.defined()) tensors[VectorName("mlp", index)] = from.mlp_vector;
+  }
+  SaveTensors(folder / "weights.safetensors", tensors);
+  if (info.kind == "oracle") {
+    SavePeft(folder / kPeftFolder, weights.adapter, info.model_name, dropout);
+  }
+  return {{"prompt_template", "Layer: {layers}\\n{placeholders}\\n{question}"},
+          {"layers", LayersText(info.hooks)},
+          {"placeholder", spec.placeholder},
+          {"question", spec.question},
+          {"answer", "The {holder} feels {word}"},
+          {"injection",
+           {{"block", spec.site.block},
+            {"rule", InjectionRuleName(spec.site.rule)},
+            {"coefficient", spec.site.coefficient}}},
+          {"n_vectors", weights.input.n_vectors()},
+          {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
+          {"minus_prior", spec.minus_prior},
+          {"reading_share", spec.reading_share},
+          {"tails", spec.tails},
+          {"max_answer_tokens", spec.max_answer_tokens}};
+}
+
+}  // namespace extrospect
