@@ -16,28 +16,17 @@
 #include "decode/oracle/oracle.h"
 #include "model/index_tensor.h"
 #include "train/judge.h"
-#include "train/loop/epochs.h"
 #include "train/loop/loop.h"
-#include "train/oracle/context_task.h"
 #include "train/oracle/oracle_init.h"
 #include "train/oracle/oracle_loss.h"
-#include "train/oracle/oracle_questions.h"
 #include "train/oracle/oracle_rows.h"
+#include "train/oracle/question_source.h"
 #include "train/run.h"
 
 namespace extrospect {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr int kContextExamples = 32;  // held out, to measure
-
-// A question of a step, and what it is about.
-struct Question {
-  RowRecipe recipe = {};
-  at::Tensor own_row = {};  // [hooks, d_model]: of context prediction, instead of a training row
-  Exchange exchange = {};
-};
 
 class OracleTrainee : public Trainee {
  public:
@@ -49,15 +38,15 @@ class OracleTrainee : public Trainee {
         start_(std::move(start)),
         weights_(start_.weights),
         model_(std::move(model)),
-        mix_(QuestionMix::FromConfig(config)),
-        seed_(static_cast<uint64_t>(config.Integer("seed"))),
-        device_(weights_.input.mean.device()),
-        rows_(data, device_),
-        epochs_(seed_, "oracle/epoch", rows_.size()) {
+        rows_(data, weights_.input.mean.device()),
+        source_(data, config,
+                {.layers = LayersText(data.info.hooks),
+                 .placeholder = spec_.placeholder,
+                 .n_vectors = weights_.input.n_vectors()},
+                start_.reading ? &*start_.reading : nullptr, rows_, model_) {
     CollectParameters();
     if (data.info.kind == "oracle") {
       rows_.MeasureClasses(data, config.Number("resample.pull"));
-      nothing_token_ = TokenOfNothing();
     }
     // Dev rows in equal steps, so that every emotion has a chance.
     const int64_t n = data.Rows("dev").size(0), wanted = std::min(n, config.Integer("eval_rows"));
@@ -65,14 +54,6 @@ class OracleTrainee : public Trainee {
     for (int64_t i = 0; i < wanted; ++i) chosen.push_back(i * n / wanted);
     const std::vector<std::string> holders = data.Holders("dev");
     for (const int64_t i : chosen) eval_holders_.push_back(holders[static_cast<size_t>(i)]);
-    if (data.info.kind == "oracle" && config.Number("context.share") > 0) {
-      context_.emplace(config.Text("context.activations"), data.info, *model_,
-                       config.Integer("context.max_tokens"));
-      RandomStream random(seed_, "oracle/context/dev");
-      for (int i = 0; i < kContextExamples; ++i) {
-        held_out_.push_back(Tokenize(context_->Draw(/*held_out=*/true, random)));
-      }
-    }
     const at::Tensor index = IndexTensor(chosen, data.Rows("dev").device());
     eval_rows_ = data.Rows("dev").index_select(0, index);
     eval_targets_ = data.Targets("dev").index_select(0, index).to(at::kCPU);
@@ -89,7 +70,8 @@ class OracleTrainee : public Trainee {
   // Every answer token of a step counts the same, whatever part it is in.
   at::Tensor Loss(int64_t step, int64_t part) override {
     if (step != drawn_step_) {
-      drawn_ = Draw(step);
+      drawn_ = source_.Draw(step);
+      noise_ = source_.Noise(step);
       drawn_step_ = step;
     }
     int64_t answer_tokens = 0;
@@ -103,7 +85,7 @@ class OracleTrainee : public Trainee {
     const Judgement dev = Judge(data_.lexicon(), at::log_softmax(scores / temperature, 1),
                                 eval_labels_, eval_targets_);
     ordered_json metrics = dev.ToJson();
-    if (context_) metrics["context"] = ContextFigures();
+    if (!source_.held_out().empty()) metrics["context"] = ContextFigures();
     return {-dev.cross_entropy, std::move(metrics)};
   }
 
@@ -171,22 +153,6 @@ class OracleTrainee : public Trainee {
     }
   }
 
-  // The token by which an answer says "nothing"; −1 if another word begins with the same.
-  int32_t TokenOfNothing() const {
-    const auto tokens = [&](const std::string& text) {
-      return model_->tokenizer->Encode(text, /*parse_special=*/false).ids;
-    };
-    const std::string opening = FeelsOpening("user");
-    const size_t place = tokens(opening).size();
-    std::vector<int32_t> first;
-    for (const std::string& word : SpokenWords(data_.lexicon())) {
-      const std::vector<int32_t> all = tokens(opening + " " + word);
-      first.push_back(all.size() > place ? all[place] : -1);
-    }
-    const int32_t nothing = first[static_cast<size_t>(data_.lexicon().nothing())];
-    return std::count(first.begin(), first.end(), nothing) == 1 ? nothing : -1;
-  }
-
   OracleInput Input() const {
     OracleInput input = weights_.input;
     if (input.scale.defined()) {
@@ -197,106 +163,22 @@ class OracleTrainee : public Trainee {
     return input;
   }
 
-  // The step's questions: epochs over the rows are permutations, each with a stream of its own.
-  std::vector<Question> Draw(int64_t step) {
-    RandomStream random(seed_, "oracle/questions/" + std::to_string(step));
-    RandomStream faint(seed_, "oracle/faint/" + std::to_string(step));
-    const int64_t size = config_.Integer("batch");
-    const auto& split = data_.rows.split.at("train");
-    noise_ = DrawNoise(step, size);
-    std::vector<Question> questions;
-    for (int64_t at = step * size; at < (step + 1) * size; ++at) {
-      if (context_ && random.Uniform() < config_.Number("context.share")) {
-        questions.push_back(Tokenize(context_->Draw(/*held_out=*/false, random)));
-        continue;
-      }
-      const int64_t row = epochs_.Row(at);
-      const int64_t example =
-          data_.rows.example[static_cast<size_t>(split[static_cast<size_t>(row)])];
-      Example labels = data_.transcripts->examples()[static_cast<size_t>(example)];
-      const bool taught = Teach(step, row, noise_[at - step * size], random, labels);
-      const QuestionAnswer qa = DrawQuestion(labels, data_.lexicon(), mix_, random);
-      questions.push_back({.recipe = {.row = row}, .exchange = Tokenize(qa)});
-      // A made-up row tells what a class is like, and nothing of this transcript.
-      if (data_.info.kind == "oracle" && !taught && qa.of_class_only &&
-          random.Uniform() < config_.Number("resample.share")) {
-        RowRecipe& recipe = questions.back().recipe;
-        recipe = rows_.MakeUp(row, random);
-        // Of a faint feeling, it is known only which it would be, not whether it is to be named.
-        if (qa.names_class && labels.classes[0] != data_.lexicon().nothing() &&
-            faint.Uniform() < config_.Number("resample.faint")) {
-          recipe.strength = faint.Uniform();
-          questions.back().exchange.excluded = nothing_token_;
-        }
-      }
-    }
-    return questions;
-  }
-
-  // For all questions of a step as a whole, so that its parts see what they would have seen
-  // together: [questions, hooks, d_model].
-  at::Tensor DrawNoise(int64_t step, int64_t size) const {
-    RandomStream random(seed_, "oracle/noise/" + std::to_string(step));
-    const at::Tensor& spread = rows_.spread();
-    const at::Generator generator = at::detail::createCPUGenerator(random.Next());
-    const at::Tensor noise = at::randn({size, spread.size(0), spread.size(1)}, generator,
-                                       at::TensorOptions(at::kFloat).device(at::kCPU));
-    return noise.to(device_) * (spread * config_.Number("noise"));
-  }
-
-  // In the first steps, ever more rarely, the right answer is drawn from what the reading behind
-  // the words' vectors holds likely: the model learns to say what is put into it before it learns
-  // what to make of it. Labels are too noisy to teach both at once, and they never name some words.
-  bool Teach(int64_t step, int64_t row, const at::Tensor& noise, RandomStream& random,
-             Example& labels) const {
-    if (!start_.reading) return false;
-    const auto steps = static_cast<double>(config_.Integer("taught_steps"));
-    const double share =
-        std::max(config_.Number("taught_share"), 1.0 - static_cast<double>(step) / steps);
-    if (random.Uniform() >= share) return false;
-    const at::Tensor scores =
-        start_.reading->HeldOut((rows_.rows()[row] + noise).view({1, -1}), {row});
-    const at::Tensor sums = at::softmax(scores[0], 0).cumsum(0).to(at::kCPU);
-    const float* const first = sums.const_data_ptr<float>();
-    const auto place =
-        std::lower_bound(first, first + sums.numel() - 1, static_cast<float>(random.Uniform()));
-    labels.classes = {place - first};
-    labels.description.clear();
-    labels.intensity = 0;
-    return true;
-  }
-
-  Exchange Tokenize(const QuestionAnswer& qa) {
-    const OraclePrompt prompt = MakeOraclePrompt(*model_,
-                                                 {.layers = LayersText(data_.info.hooks),
-                                                  .placeholder = spec_.placeholder,
-                                                  .n_vectors = weights_.input.n_vectors()},
-                                                 qa.question, qa.answer);
-    prefix_ = prompt.prefix;
-    return MakeExchange(*model_, prompt);
-  }
-
-  Question Tokenize(const ContextExample& example) {
-    return {.own_row = example.row, .exchange = Tokenize(example.question)};
-  }
-
   // Loss in nats per token of held-out context questions, and the same where each is asked about
   // the next one's activations: what the activations themselves contribute.
-  ordered_json ContextFigures() {
+  ordered_json ContextFigures() const {
     const at::NoGradGuard no_grad;
+    std::vector<Question> questions = source_.held_out();
     int64_t answer_tokens = 0;
-    for (const Question& question : held_out_) answer_tokens += question.exchange.n_answer();
+    for (const Question& question : questions) answer_tokens += question.exchange.n_answer();
     const auto loss = [&] {
-      return AnswerLoss(held_out_, Inputs(held_out_), {}).item<double>() /
+      return AnswerLoss(questions, Inputs(questions), {}).item<double>() /
              static_cast<double>(answer_tokens);
     };
     const double real = loss();
     std::vector<at::Tensor> rows;
-    for (const Question& question : held_out_) rows.push_back(question.own_row);
-    for (size_t i = 0; i < rows.size(); ++i) held_out_[i].own_row = rows[(i + 1) % rows.size()];
-    const double shuffled = loss();
-    for (size_t i = 0; i < rows.size(); ++i) held_out_[i].own_row = rows[i];
-    return {{"loss", real}, {"loss_shuffled", shuffled}};
+    for (const Question& question : questions) rows.push_back(question.own_row);
+    for (size_t i = 0; i < rows.size(); ++i) questions[i].own_row = rows[(i + 1) % rows.size()];
+    return {{"loss", real}, {"loss_shuffled", loss()}};
   }
 
   // What questions are about, [questions, hooks, d_model].
@@ -340,7 +222,8 @@ class OracleTrainee : public Trainee {
     const at::Tensor input = Inputs(drawn_) + noise_;
     AdapterDropout dropout;
     if (data_.info.kind == "oracle" && config_.Number("lora.dropout") > 0) {
-      RandomStream random(seed_, "oracle/dropout/" + step + "/" + std::to_string(part));
+      RandomStream random(static_cast<uint64_t>(config_.Integer("seed")),
+                          "oracle/dropout/" + step + "/" + std::to_string(part));
       dropout = {config_.Number("lora.dropout"), at::detail::createCPUGenerator(random.Next())};
     }
     return AnswerLoss({drawn_.begin() + first, drawn_.begin() + first + count},
@@ -358,7 +241,7 @@ class OracleTrainee : public Trainee {
                       std::move(dropout));
     }
     return SumOfAnswerLosses(*model_->transformer, adapter ? &*adapter : nullptr, spec_.site,
-                             prefix_, exchanges, VectorsOf(questions, input));
+                             source_.prefix(), exchanges, VectorsOf(questions, input));
   }
 
   const TrainingData& data_;
@@ -367,17 +250,10 @@ class OracleTrainee : public Trainee {
   OracleStart start_;
   OracleWeights weights_;
   std::shared_ptr<const LanguageModel> model_;
-  QuestionMix mix_;
-  uint64_t seed_;
-  at::Device device_;
   OracleRows rows_;
+  QuestionSource source_;
   at::Tensor log_factor_, shift_;  // of an affine input
-  std::optional<ContextTask> context_;
-  std::vector<Question> held_out_;  // context questions from dev
   std::vector<Parameter> parameters_;
-  std::vector<int32_t> prefix_;  // of every prompt
-  int32_t nothing_token_ = -1;
-  Epochs epochs_;
   std::vector<Question> drawn_;  // of the latest step
   at::Tensor noise_;             // of the same, [questions, hooks, d_model]
   int64_t drawn_step_ = -1;
