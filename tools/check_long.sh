@@ -22,7 +22,7 @@ run_sanitized_tests() {
 
 # Each fuzzer for a minute, from the fixtures of its format and from what earlier runs found.
 run_fuzzers() {
-  local source name corpus failed_before="$failed"
+  local source name corpus folder failed_before="$failed"
   local -a seeds
   say "Building and running the fuzzers, a minute each"
   count build-fuzz build_preset fuzz tests/fuzz/all
@@ -35,9 +35,9 @@ run_fuzzers() {
     if [[ "$name" == transcripts_fuzz ]]; then
       head -n 3 "$ROOT/datasets/emotions/transcripts.jsonl" > "$corpus/dataset"
     fi
-    if [[ -d "$ROOT/tests/parity/fixtures/${name%_fuzz}" ]]; then
-      seeds=("$ROOT/tests/parity/fixtures/${name%_fuzz}")
-    fi
+    for folder in "$ROOT"/tests/{parity/fixtures,fuzz/seeds}/"${name%_fuzz}"; do
+      [[ ! -d "$folder" ]] || seeds+=("$folder")
+    done
     count "$name" env ASAN_OPTIONS=detect_leaks=0 "$ROOT/build-fuzz/tests/fuzz/$name" \
       -max_total_time=60 -timeout=20 -rss_limit_mb=4096 -max_len=65536 \
       -artifact_prefix="$CACHE/fuzz/found/$name-" "$corpus" "${seeds[@]}"
