@@ -166,19 +166,29 @@ class OracleTrainee : public Trainee {
   // Loss in nats per token of held-out context questions, and the same where each is asked about
   // the next one's activations: what the activations themselves contribute.
   ordered_json ContextFigures() const {
-    const at::NoGradGuard no_grad;
     std::vector<Question> questions = source_.held_out();
+    const double real = MeanLoss(questions);
+    const at::Tensor first = questions.front().own_row;
+    for (size_t i = 0; i < questions.size(); ++i) {
+      questions[i].own_row = i + 1 < questions.size() ? questions[i + 1].own_row : first;
+    }
+    return {{"loss", real}, {"loss_shuffled", MeanLoss(questions)}};
+  }
+
+  // Nats per answer token, a batch of questions at a time.
+  double MeanLoss(const std::vector<Question>& questions) const {
+    const at::NoGradGuard no_grad;
+    const auto size = static_cast<size_t>(PartSize());
+    double sum = 0;
     int64_t answer_tokens = 0;
-    for (const Question& question : questions) answer_tokens += question.exchange.n_answer();
-    const auto loss = [&] {
-      return AnswerLoss(questions, Inputs(questions), {}).item<double>() /
-             static_cast<double>(answer_tokens);
-    };
-    const double real = loss();
-    std::vector<at::Tensor> rows;
-    for (const Question& question : questions) rows.push_back(question.own_row);
-    for (size_t i = 0; i < rows.size(); ++i) questions[i].own_row = rows[(i + 1) % rows.size()];
-    return {{"loss", real}, {"loss_shuffled", loss()}};
+    for (size_t begin = 0; begin < questions.size(); begin += size) {
+      const size_t end = std::min(begin + size, questions.size());
+      const std::vector<Question> part(questions.begin() + static_cast<std::ptrdiff_t>(begin),
+                                       questions.begin() + static_cast<std::ptrdiff_t>(end));
+      for (const Question& question : part) answer_tokens += question.exchange.n_answer();
+      sum += AnswerLoss(part, Inputs(part), {}).item<double>();
+    }
+    return sum / static_cast<double>(answer_tokens);
   }
 
   // What questions are about, [questions, hooks, d_model].

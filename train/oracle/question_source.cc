@@ -9,7 +9,7 @@
 namespace extrospect {
 namespace {
 
-constexpr int kHeldOut = 32;  // context questions to measure by
+constexpr int kHeldOut = 256;  // context questions to measure by
 
 }  // namespace
 
