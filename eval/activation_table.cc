@@ -2,18 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include <nlohmann/json.hpp>
-
 #include "decode/activation_rows.h"
 #include "model/index_tensor.h"
 
 namespace extrospect {
-
-std::string HardKind(const Transcript& transcript) {
-  const auto line = nlohmann::json::parse(transcript.json, nullptr, false);
-  if (!line.is_object() || !line.contains("hard") || !line["hard"].is_string()) return "";
-  return line["hard"].get<std::string>();
-}
 
 ActivationTable::ActivationTable(const std::filesystem::path& path) : reader_(path) {
   for (const auto& record : reader_.layout().transcripts) {

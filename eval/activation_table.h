@@ -35,7 +35,4 @@ class ActivationTable {
   std::vector<Transcript> transcripts_;
 };
 
-// The kind of a hard transcript ("masked"), or nothing.
-std::string HardKind(const Transcript& transcript);
-
 }  // namespace extrospect

@@ -58,9 +58,8 @@ std::string CommandLine(const EvalFlags& flags, const ordered_json& given) {
   return line;
 }
 
-// The file's transcripts, with the labels of another file where one is given.
-std::vector<Transcript> Labelled(const ActivationTable& table, const std::string& path) {
-  if (path.empty()) return table.transcripts();
+// The file's transcripts with the labels of another file.
+std::vector<Transcript> Relabelled(const ActivationTable& table, const std::string& path) {
   std::unordered_map<std::string, Transcript> labels;
   for (Transcript& transcript : ReadTranscripts(path)) {
     std::string id = transcript.id;
@@ -74,9 +73,8 @@ std::vector<Transcript> Labelled(const ActivationTable& table, const std::string
       result.push_back(label->second);
       ++found;
     } else {
-      // Not to be judged: it has no split.
       result.push_back(transcript);
-      result.back().split.clear();
+      static_cast<Labels&>(result.back()) = Labels();  // not to be judged
     }
   }
   if (found == 0) {
@@ -85,6 +83,27 @@ std::vector<Transcript> Labelled(const ActivationTable& table, const std::string
         .Expected("the ids of " + table.reader().path().string());
   }
   return result;
+}
+
+// What is judged, with splits as training has them. Tells `progress` where they were made up.
+std::vector<Transcript> Labelled(const ActivationTable& table, const std::string& path,
+                                 std::FILE* progress) {
+  std::vector<Transcript> transcripts =
+      path.empty() ? table.transcripts() : Relabelled(table, path);
+  std::vector<SplitEntry> entries;
+  for (Transcript& transcript : transcripts) {
+    if (transcript.emotions.empty()) {
+      transcript.split.clear();
+    } else {
+      entries.push_back({transcript.id, &transcript});
+    }
+  }
+  const std::string note =
+      AssignSplits(entries, path.empty() ? table.reader().path().string() : path);
+  if (!entries.empty() && !note.empty() && progress != nullptr) {
+    std::fprintf(progress, "%s\n", note.c_str());
+  }
+  return transcripts;
 }
 
 ordered_json FileEntry(const std::string& what, const std::string& path,
@@ -137,7 +156,8 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
 
   const c10::InferenceMode inference;
   const ActivationTable table(options.activations);
-  const std::vector<Transcript> transcripts = Labelled(table, options.transcripts);
+  std::FILE* const progress = flags.quiet ? nullptr : stderr;
+  const std::vector<Transcript> transcripts = Labelled(table, options.transcripts, progress);
   const std::vector<at::Device> devices = ParseDevices(options.device);
   const auto shared_model = std::make_shared<const LanguageModel>(LoadModel(
       options.model,
@@ -157,7 +177,6 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
       decoders.empty() ? Lexicon::BuiltIn() : decoders.front().decoder->info().lexicon;
   CalibrateOnDev(table, transcripts, decoders);
   std::filesystem::create_directories(flags.output);
-  std::FILE* const progress = flags.quiet ? nullptr : stderr;
   const EvalSetup setup{model, table, transcripts, lexicon, decoders, options, progress};
 
   TrialWriter writer(flags.output);

@@ -19,10 +19,10 @@ constexpr size_t kTextBatch = 32;
 
 // Where a transcript belongs in the report; empty if it is not judged.
 std::string SubsetOf(const Transcript& transcript) {
-  const std::string hard = HardKind(transcript);
-  if (!hard.empty()) {
+  if (!transcript.hard.empty()) {
     // Hard transcripts of the training split were seen by the decoders.
-    return transcript.split == "train" || transcript.split == "dev" ? "" : "hard/" + hard;
+    return transcript.split == "train" || transcript.split == "dev" ? ""
+                                                                    : "hard/" + transcript.hard;
   }
   return transcript.split == "test" || transcript.split == "unseen" ? transcript.split : "";
 }

@@ -28,16 +28,17 @@ at::Tensor LeadingComponents(const at::Tensor& rows, double share) {
 
 }  // namespace
 
-EmotionVectors MakeEmotionVectors(const ActivationTable& table, const Lexicon& lexicon,
-                                  const std::string& hook, const std::string& selection,
-                                  double project_out) {
+EmotionVectors MakeEmotionVectors(const ActivationTable& table,
+                                  const std::vector<Transcript>& transcripts,
+                                  const Lexicon& lexicon, const std::string& hook,
+                                  const std::string& selection, double project_out) {
   const ActivationTable::Rows read = table.Read({hook}, selection);
   const at::Tensor rows = read.values.select(1, 0);
   std::map<std::string, std::vector<int64_t>> train, unseen;
   std::vector<int64_t> neutral;
-  for (size_t i = 0; i < table.transcripts().size(); ++i) {
-    const Transcript& transcript = table.transcripts()[i];
-    if (!read.has[i] || !HardKind(transcript).empty()) continue;
+  for (size_t i = 0; i < transcripts.size(); ++i) {
+    const Transcript& transcript = transcripts[i];
+    if (!read.has[i] || !transcript.hard.empty()) continue;
     const auto index = static_cast<int64_t>(i);
     if (transcript.split == "unseen") unseen[transcript.emotion].push_back(index);
     if (transcript.split != "train") continue;
@@ -57,7 +58,6 @@ EmotionVectors MakeEmotionVectors(const ActivationTable& table, const Lexicon& l
     if (found == source.end()) continue;
     result.concepts.push_back(emotion.word);
     result.unseen.push_back(!in_train);
-    result.counts.push_back(static_cast<int64_t>(found->second.size()));
     means.push_back(Gather(rows, found->second).mean(0));
   }
   if (means.size() < 2) {

@@ -1,7 +1,5 @@
 #include "records/transcripts.h"
 
-#include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
@@ -28,12 +26,6 @@ std::string RequireString(const json& object, const char* key, const std::string
     throw BadLine(where, field).Expected("a string").Found(TypeName(*found));
   }
   return found->get<std::string>();
-}
-
-std::string OptionalString(const json& object, const char* key, const std::string& where) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return "";
-  return RequireString(object, key, where, key);
 }
 
 // ShareGPT's names for the roles.
@@ -69,38 +61,6 @@ std::vector<ChatMessage> ParseMessages(const json& list, const std::string& name
   return messages;
 }
 
-void ParseLabels(const json& object, const std::string& where, Transcript& transcript) {
-  transcript.emotion = OptionalString(object, "emotion", where);
-  transcript.description = OptionalString(object, "description", where);
-  transcript.split = OptionalString(object, "split", where);
-  transcript.holder = OptionalString(object, "holder", where);
-  constexpr std::array kHolders = {"", "user", "assistant", "character"};
-  if (std::find(kHolders.begin(), kHolders.end(), transcript.holder) == kHolders.end()) {
-    throw BadLine(where, "holder")
-        .Expected("user, assistant or character")
-        .Found(transcript.holder);
-  }
-  if (const auto found = object.find("emotions"); found != object.end() && !found->is_null()) {
-    if (!found->is_array()) throw BadLine(where, "emotions").Expected("a list of strings");
-    for (const json& emotion : *found) {
-      if (!emotion.is_string()) throw BadLine(where, "emotions").Expected("a list of strings");
-      transcript.emotions.push_back(emotion.get<std::string>());
-    }
-    if (transcript.emotion.empty() && !transcript.emotions.empty()) {
-      transcript.emotion = transcript.emotions.front();
-    }
-  }
-  if (transcript.emotions.empty() && !transcript.emotion.empty()) {
-    transcript.emotions = {transcript.emotion};
-  }
-  if (const auto found = object.find("intensity"); found != object.end() && !found->is_null()) {
-    if (!found->is_number_integer() || *found < 1 || *found > 5) {
-      throw BadLine(where, "intensity").Expected("an integer from 1 to 5").Found(found->dump());
-    }
-    transcript.intensity = found->get<int>();
-  }
-}
-
 }  // namespace
 
 Transcript ParseTranscript(std::string_view line, const std::string& where,
@@ -115,6 +75,7 @@ Transcript ParseTranscript(std::string_view line, const std::string& where,
     throw BadLine(where, "").Expected("one JSON object").Found(TypeName(object));
   }
   Transcript transcript;
+  static_cast<Labels&>(transcript) = ParseLabels(object, where);
   transcript.json = line;
   const bool share_gpt = object.contains("conversations");
   if (object.contains("messages")) {
@@ -138,7 +99,6 @@ Transcript ParseTranscript(std::string_view line, const std::string& where,
     transcript.id = RequireString(object, "id", where, "id");
   }
   if (transcript.id.empty()) throw BadLine(where, "id").Expected("a name").Found("an empty string");
-  ParseLabels(object, where, transcript);
   return transcript;
 }
 

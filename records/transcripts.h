@@ -1,35 +1,26 @@
 // transcripts.jsonl: conversations, with the labels that their authors gave them.
 //
 // One JSON object a line: `id` (unique), `messages` [{role, content}] or `text`; ShareGPT's
-// `conversations` [{from, value}] are read as messages. Optional labels: emotion, emotions, holder,
-// intensity, description, split. Every other field is kept in `json` untouched.
+// `conversations` [{from, value}] are read as messages. Labels (records/labels.h) are optional.
+// Every other field is kept in `json` untouched.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "model/chat/chat_template.h"
+#include "records/labels.h"
 
 namespace extrospect {
 
-struct Transcript {
+struct Transcript : Labels {
   std::string id;
   std::vector<ChatMessage> messages;  // empty for raw text
   std::string text;                   // raw text; empty for messages
-
-  // Labels; empty or unset where the line has none.
-  std::string emotion;                // the main label
-  std::vector<std::string> emotions;  // all labels, the main one first
-  std::string holder;                 // "user", "assistant" or "character"
-  std::optional<int> intensity;       // 1 … 5
-  std::string description;
-  std::string split;
-
-  std::string json;  // the source line
+  std::string json;                   // the source line
 
   bool is_raw() const { return messages.empty(); }
 };

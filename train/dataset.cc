@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/random.h"
 #include "model/index_tensor.h"
+#include "records/labels.h"
 
 namespace extrospect {
 namespace {
@@ -20,55 +20,17 @@ using nlohmann::json;
 
 constexpr size_t kNamedAtMost = 5;
 
-std::string TextOf(const json& object, const char* field, const std::string& where) {
-  const auto found = object.find(field);
-  if (found == object.end() || found->is_null()) return "";
-  if (!found->is_string()) {
-    throw Error("cannot read a label").At(where + ", " + field).Expected("a text");
-  }
-  return found->get<std::string>();
-}
-
-// Labels as they stand in a transcript's line or in a targets file.
-struct RawLabels {
-  std::vector<std::string> emotions;
-  std::string holder, description, split, hard, situation;
-  int64_t intensity = 0;
-};
-
-RawLabels ParseLabels(const json& object, const std::string& where) {
-  RawLabels labels;
-  const std::string emotion = TextOf(object, "emotion", where);
-  if (!emotion.empty()) labels.emotions.push_back(emotion);
-  if (const auto list = object.find("emotions"); list != object.end() && list->is_array()) {
-    for (const json& item : *list) {
-      if (!item.is_string()) {
-        throw Error("cannot read a label").At(where + ", emotions").Expected("a list of texts");
-      }
-      const auto text = item.get<std::string>();
-      auto& emotions = labels.emotions;
-      if (std::find(emotions.begin(), emotions.end(), text) == emotions.end()) {
-        emotions.push_back(text);
-      }
-    }
-  }
-  labels.holder = TextOf(object, "holder", where);
-  labels.description = TextOf(object, "description", where);
-  labels.split = TextOf(object, "split", where);
-  labels.hard = TextOf(object, "hard", where);
-  labels.situation = TextOf(object, "situation", where);
-  if (const auto found = object.find("intensity"); found != object.end() && !found->is_null()) {
-    if (!found->is_number_integer() || *found < 1 || *found > 5) {
-      throw Error("cannot read a label").At(where + ", intensity").Expected("1 to 5");
-    }
-    labels.intensity = found->get<int64_t>();
-  }
-  return labels;
+// The situation that a transcript's own line names, if it can be read.
+std::string SituationOf(const std::string& line) {
+  const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return "";
+  const auto found = object.find("situation");
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 // A targets file by id.
-std::unordered_map<std::string, RawLabels> ReadTargets(const std::filesystem::path& path) {
-  std::unordered_map<std::string, RawLabels> targets;
+std::unordered_map<std::string, Labels> ReadTargets(const std::filesystem::path& path) {
+  std::unordered_map<std::string, Labels> targets;
   const std::string text = ReadFile(path);
   size_t begin = 0;
   for (int64_t line = 1; begin < text.size(); ++line) {
@@ -79,8 +41,10 @@ std::unordered_map<std::string, RawLabels> ReadTargets(const std::filesystem::pa
     const std::string where = path.string() + ", line " + std::to_string(line);
     const json object = json::parse(row, nullptr, /*allow_exceptions=*/false);
     if (!object.is_object()) throw Error("cannot read a target").At(where).Expected("JSON object");
-    const std::string id = TextOf(object, "id", where);
-    if (id.empty()) throw Error("a target has no id").At(where);
+    const auto named = object.find("id");
+    const std::string id =
+        named != object.end() && named->is_string() ? named->get<std::string>() : "";
+    if (id.empty()) throw Error("a target has no id").At(where).Expected("a string \"id\"");
     if (!targets.emplace(id, ParseLabels(object, where)).second) {
       throw Error("an id has two targets").At(where).Found(id);
     }
@@ -100,46 +64,57 @@ Lexicon LexiconOfLabels(const std::set<std::string>& labels, bool& has_affect) {
   return Lexicon(std::move(emotions));
 }
 
+void CheckWords(const Lexicon& lexicon, const std::set<std::string>& words,
+                const std::string& where) {
+  std::string unknown;
+  size_t n_unknown = 0;
+  for (const std::string& word : words) {
+    if (lexicon.Find(word) >= 0) continue;
+    if (n_unknown++ < kNamedAtMost) unknown += (unknown.empty() ? "" : ", ") + word;
+  }
+  if (n_unknown == 0) return;
+  if (n_unknown > kNamedAtMost) {
+    unknown += " and " + std::to_string(n_unknown - kNamedAtMost) + " more";
+  }
+  throw Error("labels are not in the lexicon")
+      .At(where)
+      .Found(unknown)
+      .Hint("--set lexicon=labels makes the classes from the labels");
+}
+
 }  // namespace
 
 LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
                                          const LabelOptions& options)
     : reader_(&reader) {
   const std::string path = reader.path().string();
-  std::unordered_map<std::string, RawLabels> targets;
+  std::unordered_map<std::string, Labels> targets;
   if (!options.targets.empty()) targets = ReadTargets(options.targets);
 
   const auto& transcripts = reader.layout().transcripts;
-  std::vector<RawLabels> raw;
+  std::vector<Labels> raw;
+  std::vector<uint32_t> places;
   std::set<std::string> words;
   size_t found_targets = 0;
   for (size_t i = 0; i < transcripts.size(); ++i) {
     if (options.limit >= 0 && static_cast<int64_t>(i) >= options.limit) break;
     const std::string where = path + ", transcript " + transcripts[i].id;
-    RawLabels labels;
+    Labels labels;
     if (options.targets.empty()) {
       const json object = json::parse(transcripts[i].json, nullptr, /*allow_exceptions=*/false);
       if (!object.is_object()) throw Error("a transcript's line is not JSON").At(where);
       labels = ParseLabels(object, where);
     } else if (const auto target = targets.find(transcripts[i].id); target != targets.end()) {
       labels = target->second;
+      if (labels.situation.empty()) labels.situation = SituationOf(transcripts[i].json);
       ++found_targets;
     }
     if (labels.emotions.empty()) continue;
     words.insert(labels.emotions.begin(), labels.emotions.end());
-    Example example;
-    example.id = transcripts[i].id;
-    example.holder = labels.holder;
-    example.description = labels.description;
-    example.split = labels.split;
-    example.hard = labels.hard;
-    example.situation = labels.situation.empty() ? example.id : labels.situation;
-    example.intensity = labels.intensity;
-    example.transcript = static_cast<uint32_t>(i);
-    examples_.push_back(std::move(example));
     raw.push_back(std::move(labels));
+    places.push_back(static_cast<uint32_t>(i));
   }
-  if (examples_.empty()) {
+  if (raw.empty()) {
     throw Error("no transcript has a label")
         .At(options.targets.empty() ? path : options.targets.string())
         .Expected("a field \"emotion\"")
@@ -155,54 +130,37 @@ LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
   lexicon_ = options.lexicon == "builtin"  ? Lexicon::BuiltIn()
              : options.lexicon == "labels" ? LexiconOfLabels(words, has_affect_)
                                            : Lexicon::Read(options.lexicon);
-  std::string unknown;
-  size_t n_unknown = 0;
-  for (const std::string& word : words) {
-    if (lexicon_.Find(word) >= 0) continue;
-    if (n_unknown++ < kNamedAtMost) unknown += (unknown.empty() ? "" : ", ") + word;
-  }
-  if (n_unknown > 0) {
-    throw Error("labels are not in the lexicon")
-        .At(options.targets.empty() ? path : options.targets.string())
-        .Found(unknown + (n_unknown > kNamedAtMost
-                              ? " and " + std::to_string(n_unknown - kNamedAtMost) + " more"
-                              : ""))
-        .Hint("--set lexicon=labels makes the classes from the labels");
-  }
-  for (size_t i = 0; i < examples_.size(); ++i) {
-    for (const std::string& word : raw[i].emotions) {
-      examples_[i].classes.push_back(lexicon_.Find(word));
-    }
-  }
-  AssignSplits();
-}
-
-void LabelledTranscripts::AssignSplits() {
-  static const std::set<std::string> kNames = {"train", "dev", "test", "unseen"};
+  CheckWords(lexicon_, words, options.targets.empty() ? path : options.targets.string());
+  std::vector<SplitEntry> entries;
+  for (size_t i = 0; i < raw.size(); ++i) entries.push_back({transcripts[places[i]].id, &raw[i]});
+  note_ = AssignSplits(entries, path);
   std::map<std::string, int64_t> counts;
-  bool any = false;
-  for (const Example& example : examples_) any = any || !example.split.empty();
-  if (!any) {
-    note_ = "no splits given: 80/10/10 by a hash of situation or id";
-    for (Example& example : examples_) {
-      const uint64_t tenth = RandomStream(0, "split/" + example.situation).Below(10);
-      example.split = tenth < 8 ? "train" : tenth == 8 ? "dev" : "test";
+  for (size_t i = 0; i < raw.size(); ++i) {
+    const Labels& labels = raw[i];
+    if (labels.split.empty()) {
+      throw Error("a labelled transcript has no split, and others have one")
+          .At(path + ", transcript " + entries[i].id)
+          .Expected("\"split\": train, dev, test or unseen");
     }
-  }
-  for (Example& example : examples_) {
-    if (example.split == "validation" || example.split == "valid") example.split = "dev";
-    if (!kNames.contains(example.split)) {
-      throw Error("unknown split")
-          .At(reader_->path().string() + ", transcript " + example.id)
-          .Expected("train, dev, test or unseen")
-          .Found("\"" + example.split + "\"");
+    Example example;
+    example.id = entries[i].id;
+    example.holder = labels.holder;
+    example.description = labels.description;
+    example.split = labels.split;
+    example.hard = labels.hard;
+    example.situation = labels.situation.empty() ? example.id : labels.situation;
+    example.intensity = labels.intensity.value_or(0);
+    for (const std::string& word : labels.emotions) {
+      example.classes.push_back(lexicon_.Find(word));
     }
+    example.transcript = places[i];
     ++counts[example.split];
+    examples_.push_back(std::move(example));
   }
   for (const char* const name : {"train", "dev"}) {
     if (counts[name] > 0) continue;
     throw Error(std::string("no transcript is in the ") + name + " split")
-        .At(reader_->path().string())
+        .At(path)
         .Found(std::to_string(examples_.size()) + " labelled transcripts");
   }
 }

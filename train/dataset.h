@@ -53,8 +53,6 @@ class LabelledTranscripts {
   std::string Sha256() const;
 
  private:
-  void AssignSplits();
-
   const ActivationReader* reader_;
   std::vector<Example> examples_;
   Lexicon lexicon_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -83,6 +84,10 @@ RowChoice ChooseRows(const ActivationReader& reader, const LabelledTranscripts& 
   }
   // Each entry is tried as it is: one hook, or the given ones together.
   std::vector<std::vector<std::string>> candidates = {config.TextList("hooks")};
+  if (std::set<std::string>(candidates[0].begin(), candidates[0].end()).size() <
+      candidates[0].size()) {
+    throw UsageError("a hook is named twice").At("hooks").Expected("each hook once");
+  }
   if (hooks_open) {
     std::vector<std::string> hooks = config.TextList("sweep.hooks");
     if (hooks == std::vector<std::string>{"all"}) hooks = reader.hooks();

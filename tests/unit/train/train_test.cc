@@ -270,6 +270,22 @@ TEST(TrainTest, LabelsAreChecked) {
                          << "\n";
   EXPECT_NE(Complaint([&] { LabelledTranscripts(reader, options); }).find("two targets"),
             std::string::npos);
+  std::ofstream(targets) << R"({"id": "t0", "emotion": "angry", "split": "validation"})"
+                         << "\n"
+                         << R"({"id": "t1", "emotion": "sad"})"
+                         << "\n";
+  EXPECT_NE(Complaint([&] { LabelledTranscripts(reader, options); }).find("has no split"),
+            std::string::npos);
+}
+
+TEST(TrainTest, AHookIsReadOnce) {
+  const auto activations = WriteActivations("train_twice.h5", 10, /*bare=*/true);
+  EXPECT_NE(Complaint([&] {
+              Train(RunOf("probe", activations, Folder("twice"),
+                          {"lexicon=labels", R"(hooks=["blocks.1.hook_resid_post",)"
+                                             R"("blocks.1.hook_resid_post"])"}));
+            }).find("named twice"),
+            std::string::npos);
 }
 
 TEST(TrainTest, SeveralLabelsShareTheTarget) {
