@@ -95,12 +95,18 @@ QuestionAnswer DrawQuestion(const Example& example, const Lexicon& lexicon, cons
   const bool felt = example.classes[0] != lexicon.nothing();
   const double kind = random.Uniform();
   const std::string holder = example.holder.empty() ? "holder" : example.holder;
-  if (kind < mix.closed) {
-    const bool affirm = felt && random.Uniform() < 0.5;
+  const auto denied = [&](int64_t word) {
+    const auto& classes = example.classes;
+    return word != lexicon.nothing() &&
+           std::find(classes.begin(), classes.end(), word) == classes.end();
+  };
+  int64_t other = 0;  // a feeling to say no to, if there is one
+  while (other < lexicon.size() && !denied(other)) ++other;
+  const bool deniable = other < lexicon.size();
+  if (kind < mix.closed && (felt || deniable)) {
+    const bool affirm = felt && (random.Uniform() < 0.5 || !deniable);
     int64_t word = example.classes[0];
-    while (!affirm &&
-           (word == lexicon.nothing() || std::find(example.classes.begin(), example.classes.end(),
-                                                   word) != example.classes.end())) {
+    while (!affirm && !denied(word)) {
       word = static_cast<int64_t>(random.Below(static_cast<uint64_t>(lexicon.size())));
     }
     const std::string wording = reworded ? Pick(kClosed, random) : kClosed[0];

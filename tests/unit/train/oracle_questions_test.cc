@@ -37,6 +37,29 @@ TEST(OracleQuestionsTest, WithoutAMixThereIsOneQuestion) {
                                       {"What does the user feel?", "The user feels ashamed."}}));
 }
 
+// One feeling and nothing to report: there is nothing to say no to.
+TEST(OracleQuestionsTest, AClosedQuestionNeedsAFeelingToDeny) {
+  std::vector<Emotion> emotions(2);
+  emotions[0].word = "angry";
+  emotions[1].word = kNothing;
+  const Lexicon lexicon(emotions);
+  QuestionMix mix;
+  mix.closed = 1.0;
+  RandomStream random(1, "questions");
+  Example angry, calm;
+  angry.classes = {lexicon.Find("angry")};
+  calm.classes = {lexicon.nothing()};
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(DrawQuestion(angry, lexicon, mix, random).answer, "Yes.");
+    EXPECT_EQ(DrawQuestion(calm, lexicon, mix, random).answer, "No.");
+  }
+  // All there are.
+  emotions.resize(1);
+  const Lexicon one(emotions);
+  angry.classes = {one.Find("angry")};
+  EXPECT_EQ(DrawQuestion(angry, one, mix, random).answer, "Yes.");
+}
+
 TEST(OracleQuestionsTest, EveryAnswerIsTrue) {
   QuestionMix mix;
   mix.closed = 0.3;
