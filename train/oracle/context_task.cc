@@ -2,11 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "base/error.h"
+#include "records/labels.h"
 
 namespace extrospect {
 namespace {
@@ -16,18 +19,19 @@ constexpr const char* kBefore[] = {"What was written right before this?",
 constexpr const char* kAfter[] = {"What comes right after this?", "Which words follow?"};
 constexpr int kAttempts = 100;  // to find a place whose neighbours are text
 
-std::string SplitOf(const ActivationLayout::TranscriptRows& transcript) {
+std::string SplitOf(const ActivationLayout::TranscriptRows& transcript, const std::string& path) {
   const auto line = nlohmann::json::parse(transcript.json, nullptr, /*allow_exceptions=*/false);
-  if (line.is_object() && line.contains("split") && line["split"].is_string()) {
-    return line["split"].get<std::string>();
-  }
-  return RandomStream(0, "context/" + transcript.id).Below(10) == 0 ? "dev" : "train";
+  const Labels labels =
+      line.is_object() ? ParseLabels(line, path + ", transcript " + transcript.id) : Labels();
+  if (!labels.split.empty()) return labels.split;
+  return SplitByHash(labels.situation.empty() ? transcript.id : labels.situation);
 }
 
 }  // namespace
 
 ContextTask::ContextTask(const std::filesystem::path& path, const DecoderInfo& info,
-                         const LanguageModel& model, int64_t max_tokens)
+                         const LabelledTranscripts& labelled, const LanguageModel& model,
+                         int64_t max_tokens)
     : reader_(path), hooks_(info.hooks), model_(model), max_tokens_(max_tokens) {
   CheckFits(info, reader_.origin(), reader_.hooks(), path.string());
   const ActivationLayout& layout = reader_.layout();
@@ -36,8 +40,12 @@ ContextTask::ContextTask(const std::filesystem::path& path, const DecoderInfo& i
         .At(path.string())
         .Hint("extract with --tokens all --pool none");
   }
+  std::unordered_map<std::string, std::string> splits;
+  for (const Example& example : labelled.examples()) splits.emplace(example.id, example.split);
   for (const auto& transcript : layout.transcripts) {
-    const std::string split = SplitOf(transcript);
+    const auto known = splits.find(transcript.id);
+    const std::string split =
+        known != splits.end() ? known->second : SplitOf(transcript, path.string());
     std::vector<uint64_t>* const rows = split == "train" ? &train_
                                         : split == "dev" ? &dev_
                                                          : nullptr;
@@ -49,7 +57,10 @@ ContextTask::ContextTask(const std::filesystem::path& path, const DecoderInfo& i
   }
   if (train_.empty() || dev_.empty()) {
     throw Error("context prediction needs transcripts of the splits train and dev")
-        .At(path.string());
+        .At(path.string())
+        .Found(std::to_string(train_.size()) + " tokens of train, " + std::to_string(dev_.size()) +
+               " of dev")
+        .Hint("give the transcripts a \"split\", or take more of them");
   }
 }
 
@@ -75,6 +86,12 @@ ContextExample ContextTask::Draw(bool held_out, RandomStream& random) const {
     const auto index = static_cast<int64_t>(row - transcript.first_row);
     const int64_t first = after ? index + 1 : index - count;
     if (first < 0 || first + count > static_cast<int64_t>(transcript.n_rows)) continue;
+    // Where tokens in between were not extracted, the next row is not the next token.
+    const int64_t last = after ? first + count - 1 : index;
+    const auto* const positions = layout.position.data() + transcript.first_row;
+    if (positions[last] - positions[std::min(first, index)] != last - std::min(first, index)) {
+      continue;
+    }
     const std::string text = TextOf(transcript.first_row + static_cast<uint64_t>(first), count);
     if (text.empty()) continue;
     ContextExample example;

@@ -14,6 +14,7 @@
 #include "decode/decoder.h"
 #include "model/model.h"
 #include "records/activations.h"
+#include "train/dataset.h"
 #include "train/oracle/oracle_questions.h"
 
 namespace extrospect {
@@ -28,12 +29,12 @@ class ContextTask {
  public:
   // `path` is a file of `extract --tokens all --pool none` with the decoder's model and hooks; up
   // to `max_tokens` tokens are asked for. Throws Error naming the file if it does not serve.
-  // `model` must outlive the task.
+  // `model` must outlive the task. A transcript that is `labelled` has the split that it has there,
+  // others that of their line, or the one of SplitByHash.
   ContextTask(const std::filesystem::path& path, const DecoderInfo& info,
-              const LanguageModel& model, int64_t max_tokens);
+              const LabelledTranscripts& labelled, const LanguageModel& model, int64_t max_tokens);
 
-  // From transcripts of the split "train", or, `held_out`, from those of "dev"; transcripts without
-  // a split are told apart by a hash of their id.
+  // From transcripts of the split "train", or, `held_out`, from those of "dev".
   ContextExample Draw(bool held_out, RandomStream& random) const;
 
  private:

@@ -29,7 +29,7 @@ QuestionSource::QuestionSource(const TrainingData& data, const Config& config,
   if (data.info.kind != "oracle") return;
   nothing_token_ = TokenOfNothing();
   if (config.Number("context.share") > 0) {
-    context_.emplace(config.Text("context.activations"), data.info, *model_,
+    context_.emplace(config.Text("context.activations"), data.info, *data.transcripts, *model_,
                      config.Integer("context.max_tokens"));
     RandomStream random(seed_, "oracle/context/dev");
     for (int i = 0; i < kHeldOut; ++i) {
