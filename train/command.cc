@@ -93,7 +93,10 @@ void AddTrainCommand(CLI::App& app, const Ranks& ranks) {
       ->take_all();
   command->add_flag("--resume", flags->resume, "Continue from the checkpoint, if there is one");
   command->add_flag("--dump-config", flags->dump_config, "Print the resolved configuration");
-  command->add_option("--device", flags->device, "cpu or cuda:N")->capture_default_str();
+  command
+      ->add_option("--device", flags->device,
+                   "cpu, cuda:N, or several separated by commas, for the language model")
+      ->capture_default_str();
   command->add_option("--threads", flags->threads, "CPU threads (0: all)")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

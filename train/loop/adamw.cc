@@ -41,7 +41,8 @@ bool AdamW::Step(double factor) {
     const at::Tensor& gradient = parameter.value.grad();
     if (!gradient.defined()) continue;
     const at::Tensor sum = gradient.to(at::kDouble).square().sum();
-    squares = squares.defined() ? squares + sum : sum;
+    // Blocks of the model may be on several devices, and their parameters with them.
+    squares = squares.defined() ? squares + sum.to(squares.device()) : sum;
   }
   gradient_norm_ = squares.defined() ? std::sqrt(squares.item<double>()) : 0.0;
   if (!std::isfinite(gradient_norm_)) {
