@@ -102,16 +102,21 @@ InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block) {
   }
   InjectedPlan plan;
   const EmotionVectors vectors =
-      MakeEmotionVectors(setup.table, setup.lexicon, HookName(block), options.injected.selection,
-                         options.injected.project_out);
+      MakeEmotionVectors(setup.table, setup.transcripts, setup.lexicon, HookName(block),
+                         options.injected.selection, options.injected.project_out);
+  const PrepareOptions prepare = PrepareOptionsOf(setup.table.reader().origin().config);
   for (size_t i = 0; i < setup.transcripts.size(); ++i) {
     const Transcript& transcript = setup.transcripts[i];
-    if (transcript.split != "test" || transcript.emotion != kNothing ||
-        !HardKind(transcript).empty()) {
+    if (transcript.split != "test" || transcript.emotion != kNothing || !transcript.hard.empty()) {
       continue;
     }
     if (options.limit >= 0 && static_cast<int64_t>(plan.transcripts.size()) >= options.limit) break;
-    PreparedTranscript prepared = Prepare(setup.model, transcript, PrepareOptions());
+    PreparedTranscript prepared = Prepare(setup.model, transcript, prepare);
+    // Cut to the context's length: no question fits behind it.
+    const auto length = static_cast<int64_t>(prepared.tokens.size());
+    if (prepare.truncate != Truncate::kNone && length == setup.model.architecture.context_length) {
+      continue;
+    }
     InjectionSpan span = MakeSpan(prepared, options.injected.span);
     if (span.positions.size() + span.after.size() < kMinContent) continue;
     plan.transcripts.push_back(i);

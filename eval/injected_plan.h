@@ -27,7 +27,8 @@ struct InjectedPlan {
 };
 
 // Every concept meets `trials` transcripts, each at every dose. Throws Error if there are no
-// neutral test transcripts.
+// neutral test transcripts, UsageError if a decoder reads at or before `block`. Transcripts are
+// prepared as those of the activation file were.
 InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block);
 
 }  // namespace extrospect

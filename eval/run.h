@@ -37,7 +37,7 @@ struct TextReaderChoice {
 };
 TextReaderChoice ChooseTextReader(const EvalSetup& setup, const TextReader& reader);
 
-// Records of the text-only reader for `trials` that share one answer.
+// The text-only reader's record of a trial, by its answer about the trial's transcript.
 void RecordTextReader(const EvalSetup& setup, const TextReaderChoice& choice,
                       const TextReader::Answer& answer, const Trial& trial, const RecordSink& sink);
 
@@ -50,8 +50,8 @@ void RunNatural(const EvalSetup& setup, const TextReader& reader, const TextRead
 nlohmann::ordered_json RunInjected(const EvalSetup& setup, const TextReader& reader,
                                    const TextReaderChoice& choice, const RecordSink& sink);
 
-// The block after which vectors are added; see EvalOptions::Injected::block. Throws UsageError if a
-// decoder reads at or before it.
+// The block after which vectors are added; see EvalOptions::Injected::block. Throws UsageError if
+// that names no block.
 int64_t InjectionBlock(const EvalSetup& setup);
 
 }  // namespace extrospect

@@ -9,32 +9,30 @@
 namespace extrospect {
 
 Question AskAfter(const LanguageModel& model, const Transcript& transcript,
-                  const std::vector<int32_t>& prepared, int64_t needed, const std::string& question,
+                  const PreparedTranscript& prepared, int64_t needed, const std::string& question,
                   const std::string& answer) {
-  std::string text;
-  bool special = false;
-  if (transcript.is_raw() || !model.chat_template) {
-    text = PlainText(transcript) + "\n\n" + question + "\n\n";
-  } else {
-    std::vector<ChatMessage> messages = transcript.messages;
-    messages.push_back({"user", question});
-    try {
-      text = model.chat_template->Render(messages, /*add_generation_prompt=*/true);
-    } catch (const Error&) {
-      // Some templates want turns to alternate.
-      messages.insert(messages.end() - 1, {"assistant", "Thank you for telling me."});
-      text = model.chat_template->Render(messages, true);
-    }
-    special = true;
-  }
-  std::vector<int32_t> tokens = model.tokenizer->Encode(text + answer, special).ids;
-  if (!special && model.tokenizer->add_bos() && model.tokenizer->bos_id()) {
-    tokens.insert(tokens.begin(), *model.tokenizer->bos_id());
-  }
-  const auto [end, rest] =
-      std::mismatch(prepared.begin(), prepared.end(), tokens.begin(), tokens.end());
   Question result;
-  result.kept = end - prepared.begin();
+  if (prepared.raw) {
+    // By itself: together with the text, its last mark and the line breaks may be one token.
+    const std::string text = "\n\n" + question + "\n\n" + answer;
+    result.kept = static_cast<int64_t>(prepared.tokens.size());
+    result.tokens = model.tokenizer->Encode(text, /*parse_special=*/false).ids;
+    return result;
+  }
+  std::vector<ChatMessage> messages = transcript.messages;
+  messages.push_back({"user", question});
+  std::string text;
+  try {
+    text = model.chat_template->Render(messages, /*add_generation_prompt=*/true);
+  } catch (const Error&) {
+    // Some templates want turns to alternate.
+    messages.insert(messages.end() - 1, {"assistant", "Thank you for telling me."});
+    text = model.chat_template->Render(messages, true);
+  }
+  const auto tokens = model.tokenizer->Encode(text + answer, /*parse_special=*/true).ids;
+  const auto [end, rest] =
+      std::mismatch(prepared.tokens.begin(), prepared.tokens.end(), tokens.begin(), tokens.end());
+  result.kept = end - prepared.tokens.begin();
   result.tokens.assign(rest, tokens.end());
   if (result.kept < needed || result.tokens.empty()) {
     throw Error("a question cannot be appended to a transcript without changing it")
@@ -48,11 +46,12 @@ Question AskAfter(const LanguageModel& model, const Transcript& transcript,
 
 WordContext AskAlone(const LanguageModel& model, const std::string& question,
                      const std::string& answer) {
+  if (!model.chat_template) {
+    return {model.tokenizer->EncodePlain(question + "\n\n" + answer), {}};
+  }
   const std::string text =
-      model.chat_template
-          ? model.chat_template->Render({{"user", question}}, /*add_generation_prompt=*/true)
-          : question + "\n\n";
-  return {model.tokenizer->Encode(text + answer, model.chat_template.has_value()).ids, {}};
+      model.chat_template->Render({{"user", question}}, /*add_generation_prompt=*/true);
+  return {model.tokenizer->Encode(text + answer, /*parse_special=*/true).ids, {}};
 }
 
 std::vector<std::shared_ptr<const KvSegment>> CutPast(

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "decode/oracle/word_scorer.h"
+#include "extract/prepare.h"
 #include "model/forward/token_probabilities.h"
 #include "model/model.h"
 #include "records/transcripts.h"
@@ -23,10 +24,10 @@ struct Question {
 };
 
 // Renders `transcript` with the question as one more user turn, then the header of the assistant's
-// answer and `answer` itself. Raw text gets "\n\n" and the question. Throws Error if the rendering
-// changes the transcript before token `needed` (its tokens are `prepared`).
+// answer and `answer` itself. Plain text gets "\n\n" and the question. Throws Error if the
+// rendering changes the transcript before token `needed`.
 Question AskAfter(const LanguageModel& model, const Transcript& transcript,
-                  const std::vector<int32_t>& prepared, int64_t needed, const std::string& question,
+                  const PreparedTranscript& prepared, int64_t needed, const std::string& question,
                   const std::string& answer);
 
 // The question alone, after nothing.

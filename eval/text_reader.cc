@@ -45,10 +45,7 @@ WordContext TextReader::ContextOf(const std::string& text, const std::string& ho
             ->Encode(model_.chat_template->Render({{"user", prompt}}, true) + answer, true)
             .ids;
   } else {
-    context.tokens = model_.tokenizer->Encode(prompt + "\n\n" + answer, false).ids;
-    if (model_.tokenizer->add_bos() && model_.tokenizer->bos_id()) {
-      context.tokens.insert(context.tokens.begin(), *model_.tokenizer->bos_id());
-    }
+    context.tokens = model_.tokenizer->EncodePlain(prompt + "\n\n" + answer);
   }
   return context;
 }

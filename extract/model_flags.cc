@@ -28,12 +28,7 @@ void AddComputeFlags(CLI::App& command, ComputeFlags& flags) {
 }
 
 PrepareOptions RenderFlags::prepare() const {
-  PrepareOptions options;
-  options.format = format == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
-  options.truncate = truncate == "left"    ? Truncate::kLeft
-                     : truncate == "right" ? Truncate::kRight
-                                           : Truncate::kNone;
-  return options;
+  return {ParseFormat(format), ParseTruncate(truncate)};
 }
 
 void AddFormatFlag(CLI::App& command, RenderFlags& flags) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/error.h"
@@ -45,11 +46,29 @@ void CutToContext(PreparedTranscript& prepared, size_t limit, Truncate truncate)
 
 }  // namespace
 
+TranscriptFormat ParseFormat(std::string_view name) {
+  return name == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
+}
+
+Truncate ParseTruncate(std::string_view name) {
+  return name == "left" ? Truncate::kLeft : name == "right" ? Truncate::kRight : Truncate::kNone;
+}
+
+PrepareOptions PrepareOptionsOf(const std::string& run_config) {
+  const auto config = nlohmann::json::parse(run_config, nullptr, /*allow_exceptions=*/false);
+  const auto text = [&](const char* key) {
+    return config.is_object() && config.contains(key) && config[key].is_string()
+               ? config[key].get<std::string>()
+               : std::string();
+  };
+  return {ParseFormat(text("format")), ParseTruncate(text("truncate"))};
+}
+
 PreparedTranscript Prepare(const LanguageModel& model, const Transcript& transcript,
                            const PrepareOptions& options) {
   PreparedTranscript prepared;
-  const bool raw = transcript.is_raw() || options.format == TranscriptFormat::kRaw;
-  if (raw) {
+  prepared.raw = transcript.is_raw() || options.format == TranscriptFormat::kRaw;
+  if (prepared.raw) {
     const std::string text = PlainText(transcript);
     const auto encoding = model.tokenizer->Encode(text, /*parse_special=*/false);
     prepared.tokens = encoding.ids;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "extract/selection.h"
@@ -18,7 +19,12 @@ enum class Truncate { kNone, kLeft, kRight };
 struct PreparedTranscript {
   std::vector<int32_t> tokens;
   std::vector<MessageSpan> messages;  // token spans of the contents; raw text is one of role "text"
+  bool raw = false;                   // plain text, and no chat template around it
 };
+
+// By the names that flags and files have for them; anything else is the default.
+TranscriptFormat ParseFormat(std::string_view name);
+Truncate ParseTruncate(std::string_view name);
 
 struct PrepareOptions {
   TranscriptFormat format = TranscriptFormat::kChat;
@@ -26,6 +32,10 @@ struct PrepareOptions {
   // (oldest) or right end is cut off.
   Truncate truncate = Truncate::kNone;
 };
+
+// What an activation file's transcripts were prepared with, by the JSON that it keeps of its run
+// (ActivationOrigin::config); the defaults where that does not say.
+PrepareOptions PrepareOptionsOf(const std::string& run_config);
 
 // Renders (chat) or takes as it is (raw text), and tokenizes. Throws Error naming the transcript.
 PreparedTranscript Prepare(const LanguageModel& model, const Transcript& transcript,

@@ -17,11 +17,8 @@ std::string RenderQuestion(const LanguageModel& model, const std::string& conten
 }
 
 std::vector<int32_t> Tokens(const LanguageModel& model, const std::string& text) {
-  std::vector<int32_t> ids = model.tokenizer->Encode(text, model.chat_template.has_value()).ids;
-  if (!model.chat_template && model.tokenizer->add_bos() && model.tokenizer->bos_id()) {
-    ids.insert(ids.begin(), *model.tokenizer->bos_id());
-  }
-  return ids;
+  return model.chat_template ? model.tokenizer->Encode(text, /*parse_special=*/true).ids
+                             : model.tokenizer->EncodePlain(text);
 }
 
 }  // namespace

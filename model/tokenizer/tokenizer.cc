@@ -4,6 +4,12 @@
 
 namespace extrospect {
 
+std::vector<int32_t> Tokenizer::EncodePlain(std::string_view text) const {
+  std::vector<int32_t> ids = Encode(text, /*parse_special=*/false).ids;
+  if (add_bos_ && bos_id_) ids.insert(ids.begin(), *bos_id_);
+  return ids;
+}
+
 StreamingDecoder::StreamingDecoder(const Tokenizer& tokenizer, bool skip_special)
     : tokenizer_(tokenizer), skip_special_(skip_special) {}
 

@@ -38,6 +38,10 @@ class Tokenizer {
   // Error if the text is longer than 128 MiB.
   virtual Encoding Encode(std::string_view text, bool parse_special) const = 0;
 
+  // The ids of a text from outside, from its beginning: no special tokens but bos_id in front,
+  // where the file asks for it (add_bos).
+  std::vector<int32_t> EncodePlain(std::string_view text) const;
+
   // The bytes that a token stands for, without regard to its neighbours: " the", a lone byte of a
   // multi-byte character, "<|im_end|>". Throws Error if there is no such id.
   virtual std::string TokenBytes(int32_t id) const = 0;

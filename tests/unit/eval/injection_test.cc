@@ -226,5 +226,36 @@ TEST_F(InjectionTest, TrieScoresAreThoseOfWordsOneByOne) {
   }
 }
 
+// Takes "z" and a line break together, as many vocabularies do with a full stop.
+class MergingTokenizer : public LetterTokenizer {
+ public:
+  Encoding Encode(std::string_view text, bool special) const override {
+    Encoding encoding;
+    for (size_t i = 0; i < text.size(); ++i) {
+      const bool merged = text.substr(i).starts_with("z\n");
+      encoding.ids.push_back(merged            ? 26
+                             : text[i] == '\n' ? 25
+                             : text[i] == '?'
+                                 ? 24
+                                 : LetterTokenizer::Encode(text.substr(i, 1), special).ids[0] % 24);
+      encoding.begin.push_back(static_cast<uint32_t>(i));
+      if (merged) ++i;
+    }
+    return encoding;
+  }
+};
+
+TEST_F(InjectionTest, AQuestionLeavesPlainTextAsItIs) {
+  model_.tokenizer = std::make_unique<MergingTokenizer>();
+  Transcript transcript;
+  transcript.id = "raw";
+  transcript.text = "abcz";
+  const PreparedTranscript prepared = Prepare(model_, transcript, PrepareOptions());
+  const auto needed = static_cast<int64_t>(prepared.tokens.size());
+  const Question question = AskAfter(model_, transcript, prepared, needed, "so?", "i");
+  EXPECT_EQ(question.kept, needed);
+  EXPECT_EQ(question.tokens, model_.tokenizer->Encode("\n\nso?\n\ni", false).ids);
+}
+
 }  // namespace
 }  // namespace extrospect
