@@ -48,7 +48,7 @@ Config MakeEvalConfig() {
            "Norm of what is added, in mean residual norms of ordinary text; 0 belongs among them",
            0, 1000},
           {"injected.raw_doses", nlohmann::ordered_json::array(),
-           "Further doses, as multipliers on the raw emotion vectors"},
+           "Further doses, as multipliers on the raw emotion vectors", 1e-6, 1e6},
           {.name = "injected.concepts",
            .value = "all",
            .help = "Emotions to inject: all, or a list of words",

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/random.h"
 #include "eval/figures/channel_scores.h"
 #include "model/forward/generate.h"
 
@@ -76,15 +77,16 @@ SelfReportChannels::SelfReportChannels(const EvalSetup& setup, const InjectedPla
   const auto n = static_cast<int64_t>(plan.concepts.size());
   const int64_t wanted = std::min(options.yes_no_concepts, n);
   for (int64_t i = 0; i < wanted; ++i) yes_no_concepts_.insert(plan.concepts[i * n / wanted]);
-  if (options.free_text > 0) {
-    free_stride_ =
-        std::max<int64_t>(1, static_cast<int64_t>(plan.trials.size()) / options.free_text);
+  RandomStream random(setup.options.seed, "self-report/free");
+  for (const int64_t i : random.Permutation(static_cast<int64_t>(plan.trials.size()))) {
+    if (static_cast<int64_t>(asked_freely_.size()) >= options.free_text) break;
+    asked_freely_.insert(plan.trials[static_cast<size_t>(i)].trial.id);
   }
 }
 
 void SelfReportChannels::Take(const InjectedBatch& batch) {
   AskWord(batch);
-  if (free_stride_ > 0) AskFreely(batch);
+  if (!asked_freely_.empty()) AskFreely(batch);
   if (!yes_no_concepts_.empty()) AskYesNo(batch);
 }
 
@@ -95,8 +97,8 @@ const Question& SelfReportChannels::QuestionFor(const InjectedTrial& trial,
   if (is_new) {
     const PreparedTranscript& prepared = plan_.prepared[trial.transcript];
     found->second =
-        AskAfter(setup_.model, setup_.transcripts[plan_.transcripts[trial.transcript]],
-                 prepared.tokens, plan_.spans[trial.transcript].after.back() + 1, question, answer);
+        AskAfter(setup_.model, setup_.transcripts[plan_.transcripts[trial.transcript]], prepared,
+                 plan_.spans[trial.transcript].after.back() + 1, question, answer);
   }
   return found->second;
 }
@@ -153,7 +155,7 @@ void SelfReportChannels::AskFreely(const InjectedBatch& batch) {
   std::vector<Prompt> prompts;
   std::vector<size_t> owners;
   for (size_t i = 0; i < batch.trials.size(); ++i) {
-    if (free_next_++ % free_stride_ != 0) continue;
+    if (!asked_freely_.contains(batch.trials[i]->trial.id)) continue;
     WordContext context = ContextFor(batch, i, options.question, "");
     prompts.push_back({std::move(context.tokens), std::move(context.past)});
     owners.push_back(i);

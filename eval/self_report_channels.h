@@ -29,11 +29,6 @@ class SelfReportChannels {
   nlohmann::ordered_json Describe() const;
 
  private:
-  // d of every question of the YES/NO protocol.
-  struct YesNo {
-    double detection = 0, factual_no = 0, inverted = 0, factual_yes = 0, match = 0, mismatch = 0;
-  };
-
   void AskWord(const InjectedBatch& batch);
   void AskFreely(const InjectedBatch& batch);
   void AskYesNo(const InjectedBatch& batch);
@@ -51,7 +46,7 @@ class SelfReportChannels {
   YesNoScorer yes_no_;
   YesNoQuestions questions_;
   std::set<std::string> yes_no_concepts_;
-  int64_t free_stride_ = 0, free_next_ = 0;
+  std::set<std::string> asked_freely_;                        // ids of trials
   std::map<std::pair<size_t, std::string>, Question> asked_;  // by transcript and text
   std::map<size_t, WordScores> zero_words_;                   // by transcript
 };

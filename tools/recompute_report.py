@@ -48,13 +48,39 @@ class RandomStream:
         return order
 
 
-def wilson(successes, n):
-    if n == 0:
-        return None
-    p = successes / n
+def wilson(p, n):
     center = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
-    return [p, 0.0 if successes == 0 else center - half, 1.0 if successes == n else center + half]
+    return [p, 0.0 if p == 0 else center - half, 1.0 if p == 1 else center + half]
+
+
+def cluster_of(trial):
+    """Injected trials of one concept, or of one random direction, belong together."""
+    if trial["truth"] != "injected":
+        return trial["id"]
+    return trial.get("concept") or trial["id"].rpartition("/")[0]
+
+
+def clustered_variance(values, clusters):
+    """Of the mean of the values, with the variance between clusters."""
+    n, mean, sums = len(values), statistics.fmean(values), collections.defaultdict(float)
+    for value, cluster in zip(values, clusters):
+        sums[cluster] += value - mean
+    m = len(sums)
+    return m / (m - 1) * sum(s * s for s in sums.values()) / n**2 if m > 1 else 0.0
+
+
+def clustered_share(trials, test):
+    """Wilson's interval at the effective number of trials."""
+    if not trials:
+        return None
+    values, clusters = [float(test(t)) for t in trials], [cluster_of(t) for t in trials]
+    n, m, p = len(values), len(set(clusters)), statistics.fmean(values)
+    if m == n:
+        return wilson(p, n)
+    if p in (0, 1) or m < 2:
+        return wilson(p, m)
+    return wilson(p, n / max(1.0, clustered_variance(values, clusters) / (p * (1 - p) / n)))
 
 
 def d_prime(hits, n_signal, false_alarms, n_noise):
@@ -64,14 +90,16 @@ def d_prime(hits, n_signal, false_alarms, n_noise):
     return z(hits, n_signal) - z(false_alarms, n_noise)
 
 
-def auroc(signal, noise):
+def auroc(signal, clusters, noise):
     if not signal or not noise:
         return None
-    area = sum((s > n) + 0.5 * (s == n) for s in signal for n in noise) / len(signal) / len(noise)
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    n1, n0 = len(signal), len(noise)
-    variance = (area * (1 - area) + (n1 - 1) * (q1 - area**2) + (n0 - 1) * (q2 - area**2)) / n1 / n0
-    half = Z95 * math.sqrt(max(0.0, variance))
+    wins = [[(s > n) + 0.5 * (s == n) for n in noise] for s in signal]
+    by_signal = [statistics.fmean(row) for row in wins]
+    by_noise = [statistics.fmean(column) for column in zip(*wins)]
+    area = statistics.fmean(by_signal)
+    half = Z95 * math.sqrt(
+        clustered_variance(by_signal, clusters) + clustered_variance(by_noise, range(len(noise)))
+    )
     return [area, max(0.0, area - half), min(1.0, area + half)]
 
 
@@ -116,7 +144,7 @@ def identification(trials, key, options, shuffle):
     if not trials:
         return None
     n = len(trials)
-    count = lambda test: wilson(sum(1 for t in trials if test(t)), n)
+    count = lambda test: clustered_share(trials, test)
     truth = [t["concept"] for t in trials]
     guess = [t["concept"] if t["rank"] <= 1 else t.get("guess", "") for t in trials]
     families = [t.get("family", "") for t in trials]
@@ -161,10 +189,10 @@ def detection(trials, noise):
     return {
         "n_signal": len(a),
         "n_noise": len(b),
-        "hit_rate": wilson(hits, len(a)),
-        "false_alarm_rate": wilson(alarms, len(b)),
+        "hit_rate": clustered_share(signal, lambda t: t.get("detected", False)),
+        "false_alarm_rate": wilson(alarms / len(b), len(b)) if b else None,
         "d_prime": d_prime(hits, len(a), alarms, len(b)),
-        "auroc": auroc(a, b),
+        "auroc": auroc(a, [cluster_of(t) for t in signal], b),
         "mean_signal": statistics.fmean(a),
         "mean_noise": statistics.fmean(b) if b else None,
     }
@@ -228,7 +256,7 @@ def group_figures(key, groups, options, shuffle):
     else:
         test = groups.get((truth, "test", channel, variant, reading, ""), [])
         noise = [t for t in test if not is_signal(t)]
-    share = lambda name: wilson(sum(t.get(name, False) for t in trials), len(trials))
+    share = lambda name: clustered_share(trials, lambda t: t.get(name, False))
     result = {
         "n": len(trials),
         "n_transcripts": len({t["transcript"] for t in trials}),
@@ -244,14 +272,13 @@ def group_figures(key, groups, options, shuffle):
     extra = collections.defaultdict(list)
     for t in trials:
         for name, value in t.get("extra", {}).items():
-            extra[name].append(value)
+            extra[name].append((value, cluster_of(t)))
     if extra:
         result["extra"] = {}
-        for name, values in extra.items():
+        for name, pairs in extra.items():
+            values, clusters = zip(*pairs)
             mean = statistics.fmean(values)
-            half = 0.0
-            if len(values) > 1:
-                half = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
+            half = Z95 * math.sqrt(clustered_variance(values, clusters))
             result["extra"][name] = [mean, mean - half, mean + half]
     return result
 

@@ -48,22 +48,30 @@ double DPrime(int64_t hits, int64_t n_signal, int64_t false_alarms, int64_t n_no
   return NormalQuantile(rate(hits, n_signal)) - NormalQuantile(rate(false_alarms, n_noise));
 }
 
-Estimate Auroc(std::span<const double> signal, std::span<const double> noise) {
+Estimate Auroc(std::span<const ClusteredValue> signal, std::span<const double> noise) {
   if (signal.empty() || noise.empty()) return {kNaN, kNaN, kNaN};
-  std::vector<double> sorted(noise.begin(), noise.end());
-  std::sort(sorted.begin(), sorted.end());
-  double wins = 0;
-  for (const double score : signal) {
+  // The share of `sorted` that lies below a score.
+  const auto below = [](const std::vector<double>& sorted, double score) {
     const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), score);
-    wins += static_cast<double>(first - sorted.begin()) + 0.5 * static_cast<double>(last - first);
+    return (static_cast<double>(first - sorted.begin()) + 0.5 * static_cast<double>(last - first)) /
+           static_cast<double>(sorted.size());
+  };
+  std::vector<double> sorted_noise(noise.begin(), noise.end()), sorted_signal;
+  for (const ClusteredValue& score : signal) sorted_signal.push_back(score.value);
+  std::sort(sorted_noise.begin(), sorted_noise.end());
+  std::sort(sorted_signal.begin(), sorted_signal.end());
+  std::vector<ClusteredValue> above_noise, below_signal;
+  double area = 0;
+  for (const ClusteredValue& score : signal) {
+    above_noise.push_back({score.cluster, below(sorted_noise, score.value)});
+    area += above_noise.back().value / static_cast<double>(signal.size());
   }
-  const auto n1 = static_cast<double>(signal.size()), n0 = static_cast<double>(noise.size());
-  const double area = wins / (n1 * n0);
-  const double q1 = area / (2 - area), q2 = 2 * area * area / (1 + area);
-  const double variance =
-      (area * (1 - area) + (n1 - 1) * (q1 - area * area) + (n0 - 1) * (q2 - area * area)) /
-      (n1 * n0);
-  const double half = 1.959963984540054 * std::sqrt(std::max(0.0, variance));
+  for (const double score : noise) {
+    below_signal.push_back(
+        {static_cast<int64_t>(below_signal.size()), 1 - below(sorted_signal, score)});
+  }
+  const double half = 1.959963984540054 *
+                      std::sqrt(ClusteredVariance(above_noise) + ClusteredVariance(below_signal));
   return {area, std::max(0.0, area - half), std::min(1.0, area + half)};
 }
 

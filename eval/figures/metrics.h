@@ -17,8 +17,9 @@ namespace extrospect {
 double DPrime(int64_t hits, int64_t n_signal, int64_t false_alarms, int64_t n_noise);
 
 // Area under the ROC curve = P(signal scores higher than noise), ties count half. The interval is
-// Hanley & McNeil's (1982). NaN if either is empty.
-Estimate Auroc(std::span<const double> signal, std::span<const double> noise);
+// that of DeLong et al. (1988), for signals in clusters as by Obuchowski (1997): from how much of
+// the other side each score is above (or below). NaN if either is empty.
+Estimate Auroc(std::span<const ClusteredValue> signal, std::span<const double> noise);
 
 // Mean F1 over the classes that occur among the truths.
 double MacroF1(std::span<const std::string> truth, std::span<const std::string> guess);

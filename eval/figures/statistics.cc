@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numbers>
 
 #include "base/random.h"
@@ -13,19 +14,60 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kZ95 = 1.959963984540054;  // NormalQuantile(0.975)
 
+Estimate Wilson(double p, double n) {
+  const double z2 = kZ95 * kZ95;
+  const double center = (p + z2 / (2 * n)) / (1 + z2 / n);
+  const double half = kZ95 / (1 + z2 / n) * std::sqrt(p * (1 - p) / n + z2 / (4 * n * n));
+  // At the ends the formula gives 0 and 1 but for rounding.
+  return {p, p == 0 ? 0.0 : std::max(0.0, center - half),
+          p == 1 ? 1.0 : std::min(1.0, center + half)};
+}
+
+double MeanOf(std::span<const ClusteredValue> values) {
+  double sum = 0;
+  for (const ClusteredValue& value : values) sum += value.value;
+  return sum / static_cast<double>(values.size());
+}
+
+// Sums of the values' distances from their mean, by cluster.
+std::map<int64_t, double> Deviations(std::span<const ClusteredValue> values) {
+  const double mean = MeanOf(values);
+  std::map<int64_t, double> sums;
+  for (const ClusteredValue& value : values) sums[value.cluster] += value.value - mean;
+  return sums;
+}
+
 }  // namespace
 
 Estimate WilsonInterval(int64_t successes, int64_t n) {
   if (n <= 0) return {kNaN, kNaN, kNaN};
-  const auto count = static_cast<double>(n);
-  const double p = static_cast<double>(successes) / count;
-  const double z2 = kZ95 * kZ95;
-  const double center = (p + z2 / (2 * count)) / (1 + z2 / count);
-  const double half =
-      kZ95 / (1 + z2 / count) * std::sqrt(p * (1 - p) / count + z2 / (4 * count * count));
-  // At the ends the formula gives 0 and 1 but for rounding.
-  return {p, successes == 0 ? 0.0 : std::max(0.0, center - half),
-          successes == n ? 1.0 : std::min(1.0, center + half)};
+  return Wilson(static_cast<double>(successes) / static_cast<double>(n), static_cast<double>(n));
+}
+
+double ClusteredVariance(std::span<const ClusteredValue> values) {
+  const std::map<int64_t, double> deviations = Deviations(values);
+  if (deviations.size() < 2) return 0.0;
+  double squares = 0;
+  for (const auto& [cluster, sum] : deviations) squares += sum * sum;
+  const auto n = static_cast<double>(values.size()), m = static_cast<double>(deviations.size());
+  return m / (m - 1) * squares / (n * n);
+}
+
+Estimate ClusteredShare(std::span<const ClusteredValue> values) {
+  if (values.empty()) return {kNaN, kNaN, kNaN};
+  const double p = MeanOf(values);
+  const auto n = static_cast<double>(values.size());
+  const auto m = static_cast<double>(Deviations(values).size());
+  if (m == n) return Wilson(p, n);
+  if (p == 0 || p == 1 || m < 2) return Wilson(p, m);
+  const double effect = ClusteredVariance(values) / (p * (1 - p) / n);
+  return Wilson(p, n / std::max(1.0, effect));
+}
+
+Estimate ClusteredMean(std::span<const ClusteredValue> values) {
+  if (values.empty()) return {kNaN, kNaN, kNaN};
+  const double mean = MeanOf(values), half = kZ95 * std::sqrt(ClusteredVariance(values));
+  return {mean, mean - half, mean + half};
 }
 
 double NormalQuantile(double p) {

@@ -28,10 +28,26 @@ ordered_json Interval(const Estimate& estimate) {
   return {Number(estimate.value), Number(estimate.low), Number(estimate.high)};
 }
 
+// Injected trials of one concept (or one random direction) belong together, at whatever dose.
+std::string ClusterOf(const Trial& trial) {
+  if (!trial.injected()) return trial.id;
+  return trial.concept_word.empty() ? trial.id.substr(0, trial.id.rfind('/')) : trial.concept_word;
+}
+
+std::vector<ClusteredValue> Clustered(const Records& records,
+                                      const std::function<double(const TrialRecord&)>& value) {
+  std::map<std::string, int64_t> clusters;
+  std::vector<ClusteredValue> values;
+  for (const TrialRecord* record : records) {
+    const auto next = static_cast<int64_t>(clusters.size());
+    values.push_back(
+        {clusters.emplace(ClusterOf(record->trial), next).first->second, value(*record)});
+  }
+  return values;
+}
+
 ordered_json Share(const Records& records, const std::function<bool(const TrialRecord&)>& is) {
-  const auto count = std::count_if(records.begin(), records.end(),
-                                   [&](const auto* record) { return is(*record); });
-  return Interval(WilsonInterval(count, static_cast<int64_t>(records.size())));
+  return Interval(ClusteredShare(Clustered(records, is)));
 }
 
 // What names a group, in the order of the file.
@@ -91,13 +107,14 @@ ordered_json Identification(const Records& all, const GroupKey& key,
 }
 
 ordered_json Detection(const Records& records, const Records& noise) {
-  std::vector<double> signal_scores, noise_scores;
-  int64_t hits = 0, false_alarms = 0;
+  const auto score = [](const TrialRecord& record) { return record.detection; };
+  const auto detected = [](const TrialRecord& record) { return record.detected; };
+  Records signals;
   for (const TrialRecord* record : records) {
-    if (!record->has_detection() || !record->trial.signal()) continue;
-    signal_scores.push_back(record->detection);
-    hits += record->detected;
+    if (record->has_detection() && record->trial.signal()) signals.push_back(record);
   }
+  std::vector<double> noise_scores;
+  int64_t false_alarms = 0;
   // A zero-dose trial does not depend on the concept that it stands beside: one a transcript.
   std::set<std::string> seen;
   for (const TrialRecord* record : noise) {
@@ -105,17 +122,19 @@ ordered_json Detection(const Records& records, const Records& noise) {
     noise_scores.push_back(record->detection);
     false_alarms += record->detected;
   }
-  if (signal_scores.empty()) return nullptr;
-  const auto n_signal = static_cast<int64_t>(signal_scores.size());
+  if (signals.empty()) return nullptr;
+  const auto hits = std::count_if(signals.begin(), signals.end(),
+                                  [](const auto* record) { return record->detected; });
+  const auto n_signal = static_cast<int64_t>(signals.size());
   const auto n_noise = static_cast<int64_t>(noise_scores.size());
   ordered_json figures;
   figures["n_signal"] = n_signal;
   figures["n_noise"] = n_noise;
-  figures["hit_rate"] = Interval(WilsonInterval(hits, n_signal));
+  figures["hit_rate"] = Share(signals, detected);
   figures["false_alarm_rate"] = Interval(WilsonInterval(false_alarms, n_noise));
   figures["d_prime"] = Number(DPrime(hits, n_signal, false_alarms, n_noise));
-  figures["auroc"] = Interval(Auroc(signal_scores, noise_scores));
-  figures["mean_signal"] = Number(Mean(signal_scores));
+  figures["auroc"] = Interval(Auroc(Clustered(signals, score), noise_scores));
+  figures["mean_signal"] = Number(ClusteredMean(Clustered(signals, score)).value);
   figures["mean_noise"] = Number(Mean(noise_scores));
   return figures;
 }
@@ -165,18 +184,14 @@ ordered_json Calibration(const Records& records) {
 }
 
 ordered_json Extra(const Records& records) {
-  std::map<std::string, std::vector<double>> values;
+  std::map<std::string, Records> with;
   for (const TrialRecord* record : records) {
-    for (const auto& [name, value] : record->extra) values[name].push_back(value);
+    for (const auto& [name, value] : record->extra) with[name].push_back(record);
   }
   ordered_json figures = ordered_json::object();
-  for (const auto& [name, list] : values) {
-    double squares = 0;
-    const double mean = Mean(list);
-    for (const double value : list) squares += (value - mean) * (value - mean);
-    const auto n = static_cast<double>(list.size());
-    const double half = n > 1 ? 1.96 * std::sqrt(squares / (n - 1) / n) : 0.0;
-    figures[name] = Interval({mean, mean - half, mean + half});
+  for (const auto& [name, members] : with) {
+    figures[name] = Interval(ClusteredMean(
+        Clustered(members, [&name](const TrialRecord& r) { return r.extra.at(name); })));
   }
   return figures;
 }

@@ -216,7 +216,7 @@ void FillFromDistribution(const Lexicon& lexicon, const std::vector<double>& log
   record.confidence = p[best];
   record.p_nothing = p[nothing];
   record.detection = 1.0 - p[nothing];
-  record.abstained = best == nothing || p[best] < abstain_below;
+  record.abstained = best == nothing || record.detection < abstain_below;
   record.detected = !record.abstained;
 
   // Where nothing was injected, the truth that probabilities are judged by is kNothing.

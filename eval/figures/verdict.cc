@@ -84,6 +84,13 @@ void CheckControls(const ordered_json& summary, const std::string& decoder,
   }
 }
 
+// "the probe decoder", and that it was picked by the very trials that it is praised for.
+std::string Named(const SummaryOptions& options, const std::string& decoder) {
+  const size_t n = options.decoders.size();
+  return "the " + decoder + " decoder" +
+         (n > 1 ? " (the best of " + std::to_string(n) + " here)" : "");
+}
+
 // A decoder's reading of injected trials against the self-report at its best; null without one.
 const ordered_json* AgainstSelfReport(const ordered_json& summary, const SummaryOptions& options,
                                       const std::string& decoder, const std::string& reading) {
@@ -106,16 +113,16 @@ std::string InjectedSentence(const ordered_json& summary, const SummaryOptions& 
   const auto* const group = FindGroup(summary, "injected", "seen", decoder, "real", "after", "all");
   std::string sentence;
   if (self == nullptr) {
-    sentence = "Behind an injection the " + decoder + " decoder names the emotion in " +
+    sentence = "Behind an injection " + Named(options, decoder) + " names the emotion in " +
                Percent((*group)["identification"]["top1"][0]) + " of trials";
   } else {
     const ordered_json& difference = (*self)["top1"];
     const bool wins = difference[1].get<double>() > 0, loses = difference[2].get<double>() < 0;
-    sentence = (wins    ? "Reading the activations beats asking the model: behind an injection the "
-                : loses ? "Asking the model beats reading its activations: behind an injection the "
+    sentence = (wins    ? "Reading the activations beats asking the model: behind an injection "
+                : loses ? "Asking the model beats reading its activations: behind an injection "
                         : "Behind an injection, reading the activations and asking the model "
-                          "cannot be told apart: the ") +
-               decoder + " decoder names the emotion in " + Percent((*self)["a_top1"]) +
+                          "cannot be told apart: ") +
+               Named(options, decoder) + " names the emotion in " + Percent((*self)["a_top1"]) +
                " of trials, the model's own answer in " + Percent((*self)["b_top1"]) + " (" +
                Points(difference) + ")";
   }
@@ -141,8 +148,8 @@ std::string NaturalSentence(const ordered_json& summary, const SummaryOptions& o
   const auto* const text =
       FindComparison(summary, "natural", "test", decoder, "", options.text_channel, "real");
   const auto* const group = FindGroup(summary, "natural", "test", decoder, "real", "", "");
-  std::string sentence = "On unseen situations the " + decoder +
-                         " decoder names the emotion that the author meant in " +
+  std::string sentence = "On unseen situations " + Named(options, decoder) +
+                         " names the emotion that the author meant in " +
                          Percent((*group)["identification"]["top1"][0]) + " of transcripts";
   if (text != nullptr) {
     sentence += "; where the same model also read the text and was asked, that gave " +

@@ -165,7 +165,7 @@ std::string DetectionSection(const ordered_json& report) {
     options.rules = {{0.5, "no better than a coin"}};
     out += HtmlFigure(XyChart(options, series),
                       "How well a channel tells an injected trial from one at dose 0, whatever its "
-                      "threshold; bands are 95 % intervals (Hanley &amp; McNeil).");
+                      "threshold; bands are 95 % intervals (DeLong).");
   }
   std::string rows;
   const auto add = [&](const ChannelLook& look, const ordered_json* group, const std::string& on) {

@@ -47,7 +47,8 @@ std::string Notes(const ordered_json& report) {
   if (verdict["interpretable"].get<bool>()) {
     out +=
         "<div class=\"callout good\"><p>Every control is there, false alarms are below 10 %, "
-        "and without the right activations identification falls to where guessing is.</p>"
+        "and without the right activations identification falls to less than half, by more than "
+        "chance explains.</p>"
         "</div>\n";
   }
   return out;

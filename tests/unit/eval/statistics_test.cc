@@ -67,13 +67,60 @@ TEST(DPrime, HasTheLogLinearCorrection) {
   EXPECT_TRUE(std::isnan(DPrime(1, 1, 0, 0)));
 }
 
+// Each value a cluster of its own.
+std::vector<ClusteredValue> Apart(const std::vector<double>& values) {
+  std::vector<ClusteredValue> result;
+  for (const double value : values) {
+    result.push_back({static_cast<int64_t>(result.size()), value});
+  }
+  return result;
+}
+
 TEST(Auroc, CountsTiesHalf) {
   const std::vector<double> signal = {.9, .8, .4, .4, .7}, noise = {.1, .4, .5, .2};
-  EXPECT_NEAR(Auroc(signal, noise).value, 0.85, 1e-12);
-  EXPECT_NEAR(Auroc(signal, signal).value, 0.5, 1e-12);
+  EXPECT_NEAR(Auroc(Apart(signal), noise).value, 0.85, 1e-12);
+  EXPECT_NEAR(Auroc(Apart(signal), signal).value, 0.5, 1e-12);
   const std::vector<double> high = {2, 3}, low = {0, 1};
-  EXPECT_EQ(Auroc(high, low).value, 1.0);
-  EXPECT_EQ(Auroc(low, high).value, 0.0);
+  EXPECT_EQ(Auroc(Apart(high), low).value, 1.0);
+  EXPECT_EQ(Auroc(Apart(low), high).value, 0.0);
+}
+
+TEST(Auroc, HasDeLongsInterval) {
+  // The signals are above 2/3 and 1 of the noise, the noise below 1, 1 and 1/2 of the signals: each
+  // of the two means has a variance of 1/36.
+  const Estimate area = Auroc(Apart({2, 5}), std::vector<double>{1, 1, 3});
+  EXPECT_NEAR(area.value, 5.0 / 6, 1e-12);
+  const double half = 1.959963984540054 * std::sqrt(1.0 / 36 + 1.0 / 36);
+  EXPECT_NEAR(area.low, 5.0 / 6 - half, 1e-12);
+  EXPECT_EQ(area.high, 1.0);
+  // The same signals twice, each pair one cluster, say no more than once.
+  std::vector<ClusteredValue> twice = {{0, 2}, {0, 2}, {1, 5}, {1, 5}};
+  EXPECT_NEAR(Auroc(twice, std::vector<double>{1, 1, 3}).low, area.low, 1e-12);
+}
+
+TEST(ClusteredShare, IsWilsonsForTrialsApartAndForEqualOnesTogether) {
+  std::vector<double> once;
+  std::vector<ClusteredValue> five_times;
+  for (int i = 0; i < 20; ++i) {
+    once.push_back(i < 7);
+    for (int k = 0; k < 5; ++k) five_times.push_back({i, once.back()});
+  }
+  const Estimate apart = ClusteredShare(Apart(once)), together = ClusteredShare(five_times);
+  EXPECT_EQ(apart.low, WilsonInterval(7, 20).low);
+  EXPECT_EQ(together.value, apart.value);
+  // Five times the same is once; the variance between 20 clusters has 19 degrees of freedom.
+  EXPECT_NEAR(together.low, 0.17800323104934063, 1e-12);
+  EXPECT_NEAR(together.high, 0.5724505361664443, 1e-12);
+  for (ClusteredValue& value : five_times) value.value = 0;
+  EXPECT_EQ(ClusteredShare(five_times).high, WilsonInterval(0, 20).high);
+  EXPECT_TRUE(std::isnan(ClusteredShare({}).value));
+}
+
+TEST(ClusteredMean, HasTheStandardErrorOfTheClusters) {
+  const Estimate mean = ClusteredMean(Apart({1, 2, 6}));
+  EXPECT_EQ(mean.value, 3.0);
+  EXPECT_NEAR(mean.high - 3, 1.959963984540054 * std::sqrt(7.0 / 3), 1e-12);
+  EXPECT_EQ(ClusteredMean(std::vector<ClusteredValue>{{0, 1}, {0, 3}}).low, 2.0);
 }
 
 TEST(MacroF1, AgreesWithScikitLearn) {

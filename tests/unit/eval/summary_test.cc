@@ -171,7 +171,20 @@ TEST(FillFromDistribution, JudgesByTheNearestOfSeveralLabels) {
   EXPECT_TRUE(record.near);  // word9 lists word5
   EXPECT_FALSE(record.correct);
   EXPECT_FALSE(record.abstained);
-  FillFromDistribution(lexicon, log_p, 0.7, record);
+}
+
+// As decoders do: by how probable any feeling is, not by how probable the best one is.
+TEST(FillFromDistribution, AbstainsWhereNoFeelingIsProbableEnough) {
+  const Lexicon lexicon = SyntheticLexicon();
+  std::vector<double> log_p(lexicon.size(), std::log(0.1 / 24));
+  log_p[5] = std::log(0.6);
+  log_p[9] = std::log(0.3);
+  const double feeling = 1.0 - std::exp(log_p[lexicon.nothing()]);
+  TrialRecord record;
+  record.trial.labels = {"word5"};
+  FillFromDistribution(lexicon, log_p, feeling - 0.001, record);
+  EXPECT_FALSE(record.abstained);
+  FillFromDistribution(lexicon, log_p, feeling + 0.001, record);
   EXPECT_TRUE(record.abstained);
 }
 
