@@ -59,7 +59,8 @@ int Run(int argc, char** argv, extrospect::RanksSession& session) {
   extrospect::AddDecodeCommand(app);
   extrospect::AddAskCommand(app);
   extrospect::AddEvalCommand(app);
-  for (const char* const command : {"model", "decode", "eval"}) RefuseRanks(app, command, ranks);
+  for (const char* const command : {"model", "decode", "ask", "eval"})
+    RefuseRanks(app, command, ranks);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

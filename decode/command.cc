@@ -34,7 +34,7 @@ struct DecodeFlags {
   bool quiet = false;
 };
 
-// The transcripts of an activation file, by index; labels are read where they parse.
+// The transcripts of an activation file, by index.
 std::vector<Transcript> TranscriptsOf(const ActivationReader& reader) {
   std::vector<Transcript> transcripts;
   for (const auto& entry : reader.layout().transcripts) {

@@ -15,7 +15,7 @@ namespace extrospect {
 
 // Everything that decoder.json says of a decoder, whatever its kind.
 struct DecoderInfo {
-  std::string kind;  // "probe", "small"
+  std::string kind;  // "probe", "oracle", …: what `train --kind` takes
   std::string name;  // for tables: the folder's name
 
   // What it was trained on; see CheckFits.

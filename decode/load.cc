@@ -1,5 +1,6 @@
 #include "decode/load.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
@@ -108,6 +109,9 @@ std::vector<std::string> ReadHooks(const Fields& fields) {
   for (const json& item : fields.List("hooks", kMaxHooks)) {
     if (!item.is_string()) throw fields.Wrong("hooks", "a list of texts");
     hooks.push_back(item.get<std::string>());
+    if (std::find(hooks.begin(), hooks.end() - 1, hooks.back()) != hooks.end() - 1) {
+      throw fields.Wrong("hooks", "each hook once").Found(hooks.back());
+    }
     try {
       ParseHookName(hooks.back());
     } catch (const Error&) {

@@ -81,15 +81,6 @@ at::Tensor Probe::Standardise(const at::Tensor& rows, const at::Tensor& mean,
   return (rows.reshape({rows.size(0), mean.size(0)}).to(mean.device()) - mean) * scale;
 }
 
-at::Tensor Probe::Logits(const at::Tensor& rows) const {
-  return weights_.Logits(Standardise(rows, weights_.mean, weights_.scale));
-}
-
-at::Tensor Probe::Affect(const at::Tensor& rows) const {
-  return at::addmm(weights_.affect_bias, Standardise(rows, weights_.mean, weights_.scale),
-                   weights_.affect_weight.t());
-}
-
 Scores Probe::ReadRows(const at::Tensor& rows, const std::vector<std::string>&) const {
   const at::Tensor features = Standardise(rows, weights_.mean, weights_.scale);
   return ScoresOf(info(), weights_.Logits(features),

@@ -45,10 +45,6 @@ class Probe : public Decoder {
   // [n, F] standardised.
   static at::Tensor Standardise(const at::Tensor& rows, const at::Tensor& mean,
                                 const at::Tensor& scale);
-  // Scores before temperature and softmax, [n, classes]; rows as in Read.
-  at::Tensor Logits(const at::Tensor& rows) const;
-  // Direct regression of valence and arousal, [n, 2].
-  at::Tensor Affect(const at::Tensor& rows) const;
 
  protected:
   Scores ReadRows(const at::Tensor& rows, const std::vector<std::string>& holders) const override;

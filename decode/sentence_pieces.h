@@ -38,8 +38,6 @@ class SentencePieces {
   std::string Decode(const std::vector<int64_t>& ids) const;
 
  private:
-  std::string WithSymbols(const std::string& sentence) const;
-
   const Lexicon lexicon_;
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
   std::vector<int64_t> symbols_;  // by word

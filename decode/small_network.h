@@ -28,7 +28,6 @@ struct SmallShape {
 // Keys and values of what was already read, by layer: [batch, heads, length, width / heads].
 struct SmallCache {
   std::vector<at::Tensor> keys, values;
-  int64_t length() const { return keys.empty() ? 0 : keys[0].size(2); }
 };
 
 // Pre-norm transformer (Xiong et al. 2020) with learned positions and tied embeddings (times the

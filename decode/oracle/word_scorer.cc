@@ -76,7 +76,6 @@ WordScorer::WordScorer(const LanguageModel& model, const std::string& answer,
       chain.rows.push_back(static_cast<int64_t>(length) - 1);
       chain.nodes.push_back(node->second);
     }
-    tail_tokens_ += static_cast<int64_t>(path.size());
   }
   for (const auto& [token, members] : words_by_token) {
     Group& group = groups_.emplace_back();

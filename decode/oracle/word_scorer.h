@@ -53,8 +53,7 @@ class WordScorer {
 
   // Scores in the reference context.
   const WordScores& reference() const { return reference_; }
-  // Tokens that all tails cost, and the number of first tokens that have one.
-  int64_t tail_tokens() const { return tail_tokens_; }
+  // The number of first tokens that have a tail.
   int64_t n_groups() const { return static_cast<int64_t>(groups_.size()); }
 
  private:
@@ -89,7 +88,6 @@ class WordScorer {
 
   const LanguageModel& model_;
   WordScorerOptions options_;
-  int64_t tail_tokens_ = 0;
   size_t n_words_ = 0;
   int64_t n_nodes_ = 1;
   std::vector<Chain> chains_;
