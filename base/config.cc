@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -200,9 +201,9 @@ void Config::MergeFile(const std::filesystem::path& path) {
   const std::string text = ReadFile(path, kMaxConfigBytes);
   ordered_json object;
   try {
-    object = ordered_json::parse(text, nullptr, true, /*ignore_comments=*/true);
-  } catch (const nlohmann::json::exception& error) {
-    throw UsageError("cannot read the configuration").At(path.string()).Found(error.what());
+    object = ParseBoundedJson<ordered_json>(text, path.string(), /*ignore_comments=*/true);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
   }
   Merge(object, path.string());
 }
@@ -214,7 +215,12 @@ void Config::Set(std::string_view assignment) {
   }
   const std::string name(assignment.substr(0, equals));
   const std::string text(assignment.substr(equals + 1));
-  ordered_json value = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  ordered_json value = ordered_json::value_t::discarded;
+  try {
+    value = ParseBoundedJson<ordered_json>(text, "--set " + name);
+  } catch (const Error&) {
+    // Not JSON: a text.
+  }
   const ConfigOption* const option = Find(name);
   // "--set selection=1" means the text "1" where only a text will do.
   if (value.is_discarded() || (option != nullptr && option->value.is_string() &&

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "model/files/bounded_json.h"
 #include "model/hooks.h"
 
 namespace extrospect {

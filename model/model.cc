@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "model/files/bounded_json.h"
 #include "model/files/gguf.h"
 #include "model/files/safetensors.h"
 #include "model/tokenizer/gguf_tokenizer.h"

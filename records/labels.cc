@@ -38,7 +38,7 @@ Labels ParseLabels(const json& object, const std::string& where) {
     }
     for (const json& item : *found) {
       if (!item.is_string()) {
-        throw BadLabel(where, "emotions").Expected("a list of strings").Found(item.dump());
+        throw BadLabel(where, "emotions").Expected("a list of strings").Found(item.type_name());
       }
       auto word = item.get<std::string>();
       auto& all = labels.emotions;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -20,7 +21,7 @@ bool Lists(const Emotion& emotion, const std::string& word) {
 
 Emotion ParseEmotion(std::string_view line, const std::string& where) {
   try {
-    const json object = json::parse(line);
+    const json object = ParseBoundedJson(line, where);
     Emotion emotion;
     emotion.word = object.at("word").get<std::string>();
     emotion.family = object.value("family", "");

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -38,7 +39,7 @@ std::string ToJson(const Reading& reading) {
 
 Reading ParseReading(std::string_view line, const std::string& where) {
   try {
-    const auto object = nlohmann::json::parse(line);
+    const auto object = ParseBoundedJson(line, where);
     Reading reading;
     reading.transcript = object.at("transcript").get<std::string>();
     reading.hook = object.at("hook").get<std::string>();

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -65,12 +66,7 @@ std::vector<ChatMessage> ParseMessages(const json& list, const std::string& name
 
 Transcript ParseTranscript(std::string_view line, const std::string& where,
                            const std::string& fallback_id) {
-  json object;
-  try {
-    object = json::parse(line);
-  } catch (const json::exception& error) {
-    throw BadLine(where, "").Expected("one JSON object").Found(error.what());
-  }
+  const json object = ParseBoundedJson(line, where);
   if (!object.is_object()) {
     throw BadLine(where, "").Expected("one JSON object").Found(TypeName(object));
   }

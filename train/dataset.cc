@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -39,7 +40,7 @@ std::unordered_map<std::string, Labels> ReadTargets(const std::filesystem::path&
     begin = end + 1;
     if (row.find_first_not_of(" \t\r") == row.npos) continue;
     const std::string where = path.string() + ", line " + std::to_string(line);
-    const json object = json::parse(row, nullptr, /*allow_exceptions=*/false);
+    const json object = ParseBoundedJson(row, where);
     if (!object.is_object()) throw Error("cannot read a target").At(where).Expected("JSON object");
     const auto named = object.find("id");
     const std::string id =
@@ -101,7 +102,7 @@ LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
     const std::string where = path + ", transcript " + transcripts[i].id;
     Labels labels;
     if (options.targets.empty()) {
-      const json object = json::parse(transcripts[i].json, nullptr, /*allow_exceptions=*/false);
+      const json object = ParseBoundedJson(transcripts[i].json, where);
       if (!object.is_object()) throw Error("a transcript's line is not JSON").At(where);
       labels = ParseLabels(object, where);
     } else if (const auto target = targets.find(transcripts[i].id); target != targets.end()) {

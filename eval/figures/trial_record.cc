@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "eval/figures/metrics.h"
@@ -111,7 +112,7 @@ std::string ToJson(const TrialRecord& record) {
 }
 
 TrialRecord ParseTrialRecord(std::string_view text, const std::string& where) {
-  const auto line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto line = ParseBoundedJson(text, where);
   if (!line.is_object()) throw Error("a line of trials is not a JSON object").At(where);
   const FieldReader read(line, where);
   TrialRecord record;

@@ -3,12 +3,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "model/config/families.h"
 #include "model/config/gguf_config.h"
 #include "model/config/rope_config.h"
-#include "model/files/bounded_json.h"
 
 namespace extrospect {
 namespace {

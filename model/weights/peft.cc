@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "model/files/bounded_json.h"
 #include "model/files/quote.h"
 #include "model/weights/weight_file.h"
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "records/labels.h"
 
@@ -20,9 +21,9 @@ constexpr const char* kAfter[] = {"What comes right after this?", "Which words f
 constexpr int kAttempts = 100;  // to find a place whose neighbours are text
 
 std::string SplitOf(const ActivationLayout::TranscriptRows& transcript, const std::string& path) {
-  const auto line = nlohmann::json::parse(transcript.json, nullptr, /*allow_exceptions=*/false);
-  const Labels labels =
-      line.is_object() ? ParseLabels(line, path + ", transcript " + transcript.id) : Labels();
+  const std::string where = path + ", transcript " + transcript.id;
+  const auto line = ParseBoundedJson(transcript.json, where);
+  const Labels labels = line.is_object() ? ParseLabels(line, where) : Labels();
   if (!labels.split.empty()) return labels.split;
   return SplitByHash(labels.situation.empty() ? transcript.id : labels.situation);
 }

@@ -72,6 +72,9 @@ TEST(TranscriptsTest, ErrorsNameTheLineOfAFile) {
 
 TEST(TranscriptsTest, SurvivesDeepNesting) {
   EXPECT_FALSE(ErrorOf(std::string(1 << 20, '[')).empty());
+  const std::string deep = std::string(1 << 18, '[') + std::string(1 << 18, ']');
+  EXPECT_NE(ErrorOf(R"({"id":"a","text":"x","intensity":)" + deep + "}").find("64 levels"),
+            std::string::npos);
 }
 
 }  // namespace
