@@ -1,9 +1,13 @@
 // The program: subcommands over the libraries, and the one place where errors end.
+#include <c10/util/Exception.h>
 #include <malloc.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <optional>
 #include <sstream>
@@ -59,8 +63,9 @@ int Run(int argc, char** argv, extrospect::RanksSession& session) {
   extrospect::AddDecodeCommand(app);
   extrospect::AddAskCommand(app);
   extrospect::AddEvalCommand(app);
-  for (const char* const command : {"model", "decode", "ask", "eval"})
+  for (const char* const command : {"model", "decode", "ask", "eval"}) {
     RefuseRanks(app, command, ranks);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -69,6 +74,10 @@ int Run(int argc, char** argv, extrospect::RanksSession& session) {
     if (ranks.first()) std::fputs(out.str().c_str(), stdout);
   }
   session.Finish();
+  std::cout.flush();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) {
+    throw extrospect::Error("cannot write to standard output").Found(std::strerror(errno));
+  }
   return static_cast<int>(ExitCode::kDone);
 }
 
@@ -100,6 +109,8 @@ int main(int argc, char** argv) {
     return fail(error.what(), error.code());
   } catch (const std::bad_alloc&) {
     return fail("out of memory\n  hint: a smaller --batch-tokens needs less", ExitCode::kFailed);
+  } catch (const c10::Error& error) {
+    return fail(error.what_without_backtrace(), ExitCode::kFailed);
   } catch (const std::exception& error) {
     return fail(error.what(), ExitCode::kFailed);
   }

@@ -25,6 +25,15 @@ Error SystemError(std::string what, const std::filesystem::path& path) {
   return error;
 }
 
+// Whether there is something to write to that is neither file nor folder.
+bool IsStream(const std::filesystem::path& path) {
+  using std::filesystem::file_type;
+  std::error_code error;
+  const file_type type = std::filesystem::status(path, error).type();
+  return type == file_type::character || type == file_type::fifo || type == file_type::socket ||
+         type == file_type::block;
+}
+
 class FileDescriptor {
  public:
   explicit FileDescriptor(const std::filesystem::path& path)
@@ -79,8 +88,25 @@ std::string ReadFile(const std::filesystem::path& path, size_t max_bytes) {
   return bytes;
 }
 
+std::filesystem::path PlaceOfNewFile(const std::filesystem::path& path) {
+  std::error_code missing;
+  if (std::filesystem::is_directory(path, missing)) {
+    throw Error("cannot create file").At(path.string()).Found("a folder of that name");
+  }
+  if (IsStream(path)) {
+    throw Error("cannot create file")
+        .At(path.string())
+        .Expected("a new name, or a regular file to replace")
+        .Found("a device or pipe");
+  }
+  std::filesystem::path real = std::filesystem::canonical(path, missing);
+  return missing ? path : real;
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)), partial_(path_.string() + ".partial") {
+    : path_(std::move(path)), renames_(!IsStream(path_)) {
+  if (renames_) path_ = PlaceOfNewFile(path_);
+  partial_ = renames_ ? path_.string() + ".partial" : path_.string();
   fd_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) throw SystemError("cannot create file", partial_);
 }
@@ -88,7 +114,7 @@ AtomicFile::AtomicFile(std::filesystem::path path)
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(partial_.c_str());
+  if (renames_) ::unlink(partial_.c_str());
 }
 
 void AtomicFile::Write(std::string_view bytes) {
@@ -109,6 +135,10 @@ void AtomicFile::Flush() {
 
 void AtomicFile::Commit() {
   Flush();
+  if (!renames_) {
+    ::close(std::exchange(fd_, -1));
+    return;
+  }
   if (::fsync(fd_) != 0) throw SystemError("cannot write file", partial_);
   ::close(std::exchange(fd_, -1));
   if (::rename(partial_.c_str(), path_.c_str()) != 0) {

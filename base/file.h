@@ -12,9 +12,15 @@ namespace extrospect {
 // Reads a whole file. Throws Error if it cannot be read or is larger than `max_bytes`.
 std::string ReadFile(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 32);
 
+// Where a new file of this name goes: what a symbolic link points to. Throws Error if something is
+// there that is not a regular file.
+std::filesystem::path PlaceOfNewFile(const std::filesystem::path& path);
+
 // A file that appears under its name only when it is whole: bytes go to `path` + ".partial", and
 // Commit() flushes, fsyncs and renames. Without Commit() the partial file is removed. Throws Error
-// on every failed write (a full disk names itself). Not thread-safe.
+// on every failed write (a full disk names itself). Behind a symbolic link, the file that it points
+// to is replaced; what is neither file nor folder (a pipe, a terminal) is written to as it is. Not
+// thread-safe.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -29,6 +35,7 @@ class AtomicFile {
   void Flush();
 
   std::filesystem::path path_, partial_;
+  bool renames_ = true;
   int fd_ = -1;
   std::string buffer_;
 };

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "records/activations_layout.h"
 #include "records/hdf5.h"
 #include "records/shard_check.h"
@@ -82,7 +83,7 @@ void WriteActivationsOverShards(const std::filesystem::path& path, const Activat
     rows += shard.n_rows;
   }
   if (rows != layout.n_rows()) throw Error("the shards do not hold all rows").At(path.string());
-  const std::string partial = path.string() + ".partial";
+  const std::string place = PlaceOfNewFile(path).string(), partial = place + ".partial";
   {
     const hdf5::Handle file(H5Fcreate(partial.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
                             "create activation file", partial);
@@ -96,7 +97,7 @@ void WriteActivationsOverShards(const std::filesystem::path& path, const Activat
     }
     hdf5::Sync(file, partial);
   }
-  std::filesystem::rename(partial, path);
+  std::filesystem::rename(partial, place);
 }
 
 void RemoveShards(const std::filesystem::path& path) {

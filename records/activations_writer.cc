@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "records/activations.h"
 #include "records/activations_layout.h"
 #include "records/hdf5.h"
@@ -97,7 +97,8 @@ ActivationWriter::ActivationWriter(const std::filesystem::path& path,
     complete_ = hdf5::ReadIntAttribute(impl_->file, "complete", impl_->path) == 1;
   } else {
     // Under another name until it is laid out, so that a kill meanwhile leaves nothing half-made.
-    const std::string final_path = std::exchange(impl_->path, path.string() + ".partial");
+    const std::string final_path = PlaceOfNewFile(path).string();
+    impl_->path = final_path + ".partial";
     impl_->Create(origin, layout, hooks);
     hdf5::Sync(impl_->file, impl_->path);
     impl_->file = hdf5::Handle();

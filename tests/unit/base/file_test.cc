@@ -1,6 +1,9 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -23,6 +26,30 @@ TEST(AtomicFileTest, AppearsOnlyWhenCommitted) {
   EXPECT_FALSE(std::filesystem::exists(path.string() + ".partial"));
   WriteFileAtomically(path, "kept");
   EXPECT_EQ(ReadFile(path), "kept");
+}
+
+TEST(AtomicFileTest, ReplacesWhatALinkPointsTo) {
+  const auto real = TemporaryPath("atomic_real.txt"), link = TemporaryPath("atomic_link.txt");
+  std::filesystem::remove(link);
+  WriteFileAtomically(real, "old");
+  std::filesystem::create_symlink(real.filename(), link);
+  WriteFileAtomically(link, "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(ReadFile(real), "new");
+}
+
+TEST(AtomicFileTest, WritesToPipesAsTheyAre) {
+  const auto pipe = TemporaryPath("atomic_pipe");
+  std::filesystem::remove(pipe);
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  WriteFileAtomically(pipe, "through");
+  char bytes[16];
+  EXPECT_EQ(::read(reader, bytes, sizeof bytes), 7);
+  ::close(reader);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_THROW(PlaceOfNewFile(pipe), Error);
+  EXPECT_THROW(PlaceOfNewFile(testing::TempDir()), Error);
 }
 
 TEST(AtomicFileTest, NamesTheFileThatCannotBeWritten) {
