@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -125,7 +126,21 @@ at::Tensor LoadRows(const ActivationReader& reader, const RowPlan& plan,
         const float weight = 1.0f / static_cast<float>(plan.rows[row].sources.size());
         float* const to = data + (row * n_hooks + hook) * d;
         const float* const from = buffer.data() + k * static_cast<uint64_t>(d);
-        for (int64_t j = 0; j < d; ++j) to[j] += weight * from[j];
+        bool finite = true;
+        for (int64_t j = 0; j < d; ++j) {
+          finite &= std::isfinite(from[j]);
+          to[j] += weight * from[j];
+        }
+        if (!finite) {
+          const auto& layout = reader.layout();
+          throw Error("an activation is not finite")
+              .At(reader.path().string() + ", " + hooks[hook] + ", transcript " +
+                  layout.transcripts[layout.transcript[first + k]].id + ", position " +
+                  std::to_string(layout.position[first + k]))
+              .Hint(
+                  "the file is damaged, or the model's numbers overflowed: extract with --dtype "
+                  "f32, or leave the transcript out");
+        }
       }
     }
   }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "decode/activation_rows.h"
 #include "decode/html_timeline.h"
@@ -156,6 +157,7 @@ void RunDecode(const DecodeFlags& flags) {
   const Decoded decoded = flags.activations.empty()
                               ? FromTranscripts(*decoder, *model, flags, stream)
                               : FromActivations(*decoder, flags, stream);
+  if (Interrupted() && decoded.readings.empty()) ThrowIfInterrupted("nothing was read yet");
   WriteReadings(flags.output, decoded.readings);
   if (!flags.html.empty()) {
     std::string hooks;
@@ -168,6 +170,7 @@ void RunDecode(const DecodeFlags& flags) {
   }
   PrintReadings(decoded.readings, static_cast<size_t>(std::max<int64_t>(flags.show, 0)), stdout);
   std::printf("%s: %zu readings\n", flags.output.c_str(), decoded.readings.size());
+  ThrowIfInterrupted("the readings that were finished are kept");
 }
 
 }  // namespace

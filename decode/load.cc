@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -158,18 +159,7 @@ bool IsHash(const std::string& text) {
 }  // namespace
 
 DecoderFile ParseDecoderJson(std::string_view text, const std::string& where) {
-  json object;
-  try {
-    // Depth is bounded by hand: the parser itself would follow a million brackets down.
-    object = json::parse(text, [](int depth, json::parse_event_t, json&) {
-      if (depth > 64) throw Error("the decoder's JSON is nested too deeply");
-      return true;
-    });
-  } catch (const json::exception& error) {
-    throw Error("the decoder is not JSON").At(where).Found(error.what());
-  } catch (Error& error) {
-    throw error.At(where);
-  }
+  const json object = ParseBoundedJson(text, where);
   const Fields fields(object, where);
   if (fields.Text("format") != "extrospect.decoder") {
     throw fields.Wrong("format", "extrospect.decoder").Found(fields.Text("format").substr(0, 80));
@@ -257,6 +247,17 @@ void CheckModel(const DecoderInfo& info, const std::filesystem::path& folder,
         .At(folder.string())
         .Expected(info.model_name + ", sha256 " + info.model_sha256)
         .Found(model->name + ", sha256 " + model->sha256);
+  }
+  const Architecture& architecture = model->architecture;
+  if (info.n_layers != architecture.n_layers || info.d_model != architecture.d_model ||
+      info.architecture != architecture.family) {
+    const auto shape = [](const std::string& family, int64_t n_layers, int64_t d_model) {
+      return family + ", " + std::to_string(n_layers) + " blocks, width " + std::to_string(d_model);
+    };
+    throw Error("the decoder describes its model wrongly")
+        .At(folder.string() + "/decoder.json, model")
+        .Expected(shape(architecture.family, architecture.n_layers, architecture.d_model))
+        .Found(shape(info.architecture, info.n_layers, info.d_model));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "decode/token_rows.h"
 #include "model/index_tensor.h"
 
@@ -54,6 +55,7 @@ class Part {
     }
     std::vector<Reading> readings =
         extrospect::ReadRows(decoder_, at::stack(means), origins, options_.read, {});
+    ThrowIfInterrupted("");
     std::move(readings.begin(), readings.end(), std::back_inserter(out.whole));
   }
 
@@ -77,6 +79,7 @@ class Part {
                     means ? options_.window : 1);
     std::vector<Reading> readings =
         extrospect::ReadRows(decoder_, rows, origins, options_.read_tokens, {});
+    ThrowIfInterrupted("");
     AddTimeline(readings, out);
     std::move(readings.begin(), readings.end(), std::back_inserter(out.tokens));
   }
@@ -133,9 +136,15 @@ TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageMod
     const size_t count = std::min(kTranscriptsAtOnce, transcripts.size() - first);
     const std::vector<Transcript> some(transcripts.begin() + static_cast<ptrdiff_t>(first),
                                        transcripts.begin() + static_cast<ptrdiff_t>(first + count));
-    const Part part(decoder, model, some, options, progress);
-    part.ReadWhole(out);
-    if (options.per_token) part.ReadTokens(out);
+    try {
+      const Part part(decoder, model, some, options, progress);
+      part.ReadWhole(out);
+      if (options.per_token) part.ReadTokens(out);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kInterrupted) throw;
+      out.whole.resize(first);  // of this part, there may be no tokens
+      break;
+    }
   }
   return out;
 }

@@ -31,7 +31,8 @@ struct TranscriptReadings {
 };
 
 // Works in parts, so that activations of all tokens are never in memory together. `progress` is
-// called with the tokens of every batch. Throws Error if model and decoder do not fit.
+// called with the tokens of every batch. Interrupted, returns the parts that were finished. Throws
+// Error if model and decoder do not fit.
 TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageModel& model,
                                        const std::vector<Transcript>& transcripts,
                                        const ReadTranscriptsOptions& options,

@@ -31,14 +31,10 @@ PrepareOptions RenderFlags::prepare() const {
   return {ParseFormat(format), ParseTruncate(truncate)};
 }
 
-void AddFormatFlag(CLI::App& command, RenderFlags& flags) {
+void AddRenderFlags(CLI::App& command, RenderFlags& flags) {
   command.add_option("--format", flags.format, "Render messages by the chat template, or plainly")
       ->check(CLI::IsMember({"chat", "raw"}))
       ->capture_default_str();
-}
-
-void AddRenderFlags(CLI::App& command, RenderFlags& flags) {
-  AddFormatFlag(command, flags);
   command
       .add_option("--truncate", flags.truncate,
                   "Which end of a transcript beyond the model's context is cut off")

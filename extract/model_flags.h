@@ -33,8 +33,6 @@ struct RenderFlags {
   PrepareOptions prepare() const;
 };
 
-// --format.
-void AddFormatFlag(CLI::App& command, RenderFlags& flags);
 // --format, --truncate.
 void AddRenderFlags(CLI::App& command, RenderFlags& flags);
 

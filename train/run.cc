@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/version.h"
 #include "decode/load.h"
 #include "decode/oracle/logit_lens.h"
@@ -138,6 +139,7 @@ ordered_json Figures(const Decoder& decoder, const TrainingData& data) {
   for (const char* const split : kSplits) {
     at::Tensor rows = data.Rows(split);
     if (rows.size(0) == 0) continue;
+    ThrowIfInterrupted("what was trained is kept: --resume goes on from the last checkpoint");
     at::Tensor label = data.Labels(split).to(at::kCPU);
     at::Tensor targets = data.Targets(split).to(at::kCPU);
     std::vector<std::string> holders = data.Holders(split);

@@ -88,8 +88,7 @@ void RunAsk(const AskFlags& flags) {
       std::make_shared<const LanguageModel>(LoadModel(flags.model, flags.compute.weights()));
   const std::unique_ptr<Decoder> decoder =
       LoadDecoder(flags.decoder, ParseDevices(flags.compute.device).front(), model);
-  AskSession session(*decoder, *model, std::move(transcripts), options);
-  if (!flags.transcript.empty()) session.Use(flags.transcript);
+  AskSession session(*decoder, *model, std::move(transcripts), options, flags.transcript);
   if (!flags.span.empty()) session.SelectSpan(flags.span);
   if (!flags.tokens.empty()) session.SelectTokens(flags.tokens);
 
@@ -144,7 +143,7 @@ void AddAskCommand(CLI::App& app) {
                    "confidence (see decode --help)")
       ->check(CLI::Range(1, 1000));
   command->add_flag("--json", flags->json, "Answers as JSON, one object a line");
-  AddFormatFlag(*command, flags->render);
+  AddRenderFlags(*command, flags->render);
   AddComputeFlags(*command, flags->compute);
   command->add_option("--seed", flags->seed, "Seed of the samples")->capture_default_str();
   command->callback([flags] { RunAsk(*flags); });

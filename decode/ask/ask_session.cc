@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "decode/reader.h"
 #include "decode/token_rows.h"
 #include "model/index_tensor.h"
@@ -31,7 +32,8 @@ uint32_t ParsePosition(const std::string& text, const std::string& whole) {
 }  // namespace
 
 AskSession::AskSession(const Decoder& decoder, const LanguageModel& model,
-                       std::vector<Transcript> transcripts, const AskOptions& options)
+                       std::vector<Transcript> transcripts, const AskOptions& options,
+                       const std::string& id)
     : decoder_(decoder), model_(model), transcripts_(std::move(transcripts)), options_(options) {
   if (!decoder.answers()) {
     throw UsageError("questions are for decoders that answer them")
@@ -40,7 +42,11 @@ AskSession::AskSession(const Decoder& decoder, const LanguageModel& model,
   }
   CheckFitsModel(decoder.info(), model);
   if (transcripts_.empty()) throw Error("there is no transcript to ask about");
-  Go(0);
+  if (id.empty()) {
+    Go(0);
+  } else {
+    Use(id);
+  }
 }
 
 std::string AskSession::TokenText(uint32_t position) const {
@@ -50,7 +56,7 @@ std::string AskSession::TokenText(uint32_t position) const {
 
 void AskSession::Go(size_t transcript) {
   PreparedTranscript prepared = Prepare(model_, transcripts_[transcript], options_.prepare);
-  std::vector<uint32_t> positions = Positions(decoder_.info().selection, prepared);
+  std::vector<uint32_t> positions = Positions(decoder_.info().selection, transcript, prepared);
   // A decoder of single tokens would answer about each of them.
   if (decoder_.info().pool != "mean") positions = {positions.back()};
   current_ = transcript;
@@ -83,18 +89,20 @@ void AskSession::SelectSpan(const std::string& text) {
   SelectSpan(first, colon == text.npos ? first : ParsePosition(text.substr(colon + 1), text));
 }
 
-std::vector<uint32_t> AskSession::Positions(const std::string& selection,
+std::vector<uint32_t> AskSession::Positions(const std::string& selection, size_t transcript,
                                             const PreparedTranscript& prepared) const {
   std::vector<uint32_t> positions = Selection::Parse(selection).Positions(
       static_cast<uint32_t>(prepared.tokens.size()), prepared.messages);
   if (positions.empty()) {
-    throw UsageError("the transcript has no token of this selection").Found(selection);
+    throw UsageError("the transcript has no token of this selection")
+        .At("transcript '" + transcripts_[transcript].id + "'")
+        .Found(selection);
   }
   return positions;
 }
 
 void AskSession::SelectTokens(const std::string& selection) {
-  positions_ = Positions(selection, prepared_);
+  positions_ = Positions(selection, current_, prepared_);
 }
 
 std::vector<Reading> AskSession::Ask(const std::string& question) {
@@ -119,7 +127,9 @@ std::vector<Reading> AskSession::Ask(const std::string& question) {
   options.question = question;
   options.samples = options_.samples;
   options.seed = options_.seed;
-  return ReadRows(decoder_, rows, origins, options, {});
+  std::vector<Reading> readings = ReadRows(decoder_, rows, origins, options, {});
+  ThrowIfInterrupted("");
+  return readings;
 }
 
 }  // namespace extrospect

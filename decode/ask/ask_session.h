@@ -23,14 +23,15 @@ struct AskOptions {
   uint64_t seed = 0;
 };
 
-// Begins with the first transcript. Everything that the user may get wrong throws UsageError and
+// Everything that the user may get wrong throws UsageError and
 // changes nothing.
 class AskSession {
  public:
   // Both must outlive the session. Throws Error unless the decoder answers questions and fits the
-  // model, and if there is no transcript.
+  // model, and if there is no transcript. Begins with the one of this id, or the first.
   AskSession(const Decoder& decoder, const LanguageModel& model,
-             std::vector<Transcript> transcripts, const AskOptions& options);
+             std::vector<Transcript> transcripts, const AskOptions& options,
+             const std::string& id = "");
 
   const std::vector<Transcript>& transcripts() const { return transcripts_; }
   const Transcript& transcript() const { return transcripts_[current_]; }
@@ -55,7 +56,7 @@ class AskSession {
 
  private:
   void Go(size_t transcript);
-  std::vector<uint32_t> Positions(const std::string& selection,
+  std::vector<uint32_t> Positions(const std::string& selection, size_t transcript,
                                   const PreparedTranscript& prepared) const;
 
   const Decoder& decoder_;

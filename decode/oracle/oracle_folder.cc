@@ -21,6 +21,9 @@ using nlohmann::ordered_json;
 
 constexpr std::array<const char*, 4> kKinds = {"oracle", "vector", "affine", "selfie"};
 constexpr char kPeftFolder[] = "peft";
+// What MakeOraclePrompt and FeelsOpening do, for readers of decoder.json.
+constexpr const char* kPromptTemplate = "Layer: {layers}\\n{placeholders}\\n{question}";
+constexpr const char* kAnswerTemplate = "The {holder} feels {word}";
 constexpr int64_t kMaxTokens = 4096;  // of an answer
 constexpr size_t kMaxText = 1 << 16;
 constexpr int64_t kMaxSharpness = 64;  // vectors of words
@@ -108,22 +111,33 @@ OracleSpec ParseOracleSpec(const DecoderFile& file, const std::string& where) {
     }
     return found->get<std::string>();
   };
-  const auto number = [&](const json& object, const char* name, double min, double max) {
+  // Of the kind's object, or of one in it, whose name and a dot stand in `prefix`.
+  const auto number = [&](const json& object, const std::string& prefix, const char* name,
+                          double min, double max) {
     const auto found = object.find(name);
     if (found == object.end() || !found->is_number() || !(found->get<double>() >= min) ||
         !(found->get<double>() <= max)) {
-      throw WrongField(where, kind + "." + name,
+      throw WrongField(where, kind + "." + prefix + name,
                        "a number from " + json(min).dump() + " to " + json(max).dump());
     }
     return found->get<double>();
+  };
+  const auto integer = [&](const json& object, const std::string& prefix, const char* name,
+                           int64_t min, int64_t max) {
+    const auto found = object.find(name);
+    if (found == object.end() || !found->is_number_integer() || *found < min || *found > max) {
+      throw WrongField(where, kind + "." + prefix + name,
+                       "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+    }
+    return found->get<int64_t>();
   };
   const auto injection = body.find("injection");
   if (injection == body.end() || !injection->is_object()) {
     throw WrongField(where, kind + ".injection", "an object");
   }
   OracleSpec spec;
-  spec.site.block = static_cast<int64_t>(
-      number(*injection, "block", kEmbeddingBlock, static_cast<double>(file.info.n_layers - 1)));
+  spec.site.block =
+      integer(*injection, "injection.", "block", kEmbeddingBlock, file.info.n_layers - 1);
   const auto rule = injection->find("rule");
   if (rule == injection->end() || !rule->is_string()) {
     throw WrongField(where, kind + ".injection.rule", kInjectionRules);
@@ -133,18 +147,18 @@ OracleSpec ParseOracleSpec(const DecoderFile& file, const std::string& where) {
   } catch (const Error&) {
     throw WrongField(where, kind + ".injection.rule", kInjectionRules);
   }
-  spec.site.coefficient = number(*injection, "coefficient", -1e6, 1e6);
+  spec.site.coefficient = number(*injection, "injection.", "coefficient", -1e6, 1e6);
   spec.placeholder = text("placeholder");
   spec.question = text("question");
-  spec.tails = static_cast<int64_t>(number(body, "tails", -1, 1e6));
-  spec.max_answer_tokens = static_cast<int64_t>(number(body, "max_answer_tokens", 1, kMaxTokens));
+  spec.tails = integer(body, "", "tails", -1, 1000000);
+  spec.max_answer_tokens = integer(body, "", "max_answer_tokens", 1, kMaxTokens);
   const auto minus_prior = body.find("minus_prior");  // not in every file
   if (minus_prior != body.end()) {
     if (!minus_prior->is_boolean()) throw WrongField(where, kind + ".minus_prior", "true or false");
     spec.minus_prior = minus_prior->get<bool>();
   }
   if (body.contains("reading_share")) {  // nor is this
-    spec.reading_share = number(body, "reading_share", 0, 1);
+    spec.reading_share = number(body, "", "reading_share", 0, 1);
   }
   return spec;
 }
@@ -165,6 +179,16 @@ OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
     weights.adapter = LoadPeft(folder / kPeftFolder, model.architecture, devices);
   }
   if (info.kind == "vector") weights.adapter = LoadVectors(tensors, info, devices);
+  // What the file says of the prompt has to be what is done.
+  const auto agrees = [&](const char* name, const json& expected) {
+    const auto found = file.body.find(name);
+    if (found == file.body.end() || *found == expected) return;
+    throw WrongField((folder / "decoder.json").string(), info.kind + "." + name, expected.dump());
+  };
+  agrees("prompt_template", kPromptTemplate);
+  agrees("answer", kAnswerTemplate);
+  agrees("layers", LayersText(info.hooks));
+  agrees("n_vectors", weights.input.n_vectors());
   return weights;
 }
 
@@ -183,11 +207,11 @@ ordered_json SaveOracle(const std::filesystem::path& folder, const DecoderInfo& 
   if (info.kind == "oracle") {
     SavePeft(folder / kPeftFolder, weights.adapter, info.model_name, dropout);
   }
-  return {{"prompt_template", "Layer: {layers}\\n{placeholders}\\n{question}"},
+  return {{"prompt_template", kPromptTemplate},
           {"layers", LayersText(info.hooks)},
           {"placeholder", spec.placeholder},
           {"question", spec.question},
-          {"answer", "The {holder} feels {word}"},
+          {"answer", kAnswerTemplate},
           {"injection",
            {{"block", spec.site.block},
             {"rule", InjectionRuleName(spec.site.rule)},

@@ -25,7 +25,8 @@ std::vector<int32_t> Tokens(const LanguageModel& model, const std::string& text)
 
 OraclePrompt MakeOraclePrompt(const LanguageModel& model, const OraclePromptFormat& format,
                               const std::string& question, const std::string& answer) {
-  std::string content = "Layer: " + format.layers + "\n";
+  const std::string layers = "Layer: " + format.layers + "\n";
+  std::string content = layers;
   for (int64_t i = 0; i < format.n_vectors; ++i) content += format.placeholder;
   content += "\n" + question;
   const std::string asked = RenderQuestion(model, content);
@@ -41,6 +42,18 @@ OraclePrompt MakeOraclePrompt(const LanguageModel& model, const OraclePromptForm
         .At("placeholder '" + format.placeholder + "'")
         .Expected("a text that the tokenizer keeps as a single token")
         .Hint("--set prompt.placeholder chooses another");
+  }
+  const std::vector<int32_t> around = Tokens(model, RenderQuestion(model, layers + "\n"));
+  if (std::find(around.begin(), around.end(), *found) != around.end()) {
+    throw Error("the placeholder for activations also occurs in the prompt around it")
+        .At("placeholder '" + format.placeholder + "'")
+        .Hint("--set prompt.placeholder chooses another");
+  }
+  const auto limit = static_cast<size_t>(model.architecture.context_length);
+  if (all.size() > limit) {
+    throw UsageError("a question is longer than the model's context")
+        .Expected("at most " + std::to_string(limit) + " tokens with its prompt")
+        .Found(std::to_string(all.size()) + " tokens");
   }
   if (all.size() < before.size() || !std::equal(before.begin(), before.end(), all.begin())) {
     throw Error("an answer's tokens cannot be told from those of the prompt").At(answer);

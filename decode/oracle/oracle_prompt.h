@@ -32,7 +32,8 @@ struct OraclePrompt {
 };
 
 // `answer` is what the answer begins with, or is (for training). Throws Error if the placeholder is
-// not a single token in this place, or if the answer's tokens cannot be told from the question's.
+// not a single token in this place or stands in the prompt elsewhere, if the question is longer
+// than the model's context, or if the answer's tokens cannot be told from the question's.
 OraclePrompt MakeOraclePrompt(const LanguageModel& model, const OraclePromptFormat& format,
                               const std::string& question, const std::string& answer);
 

@@ -28,6 +28,7 @@ Adapter InitialLora(const Config& config, const LanguageModel& model) {
   adapter.alpha = config.Number("lora.alpha");
   adapter.blocks.resize(static_cast<size_t>(architecture.n_layers));
   const auto seed = static_cast<uint64_t>(config.Integer("seed"));
+  bool adapts = false;
   for (const int64_t block : ParseLayers(config.Text("lora.blocks"), architecture.n_layers)) {
     if (block == kEmbeddingBlock) continue;
     const at::Device device = model.transformer->weights().blocks[block].device;
@@ -39,7 +40,13 @@ Adapter InitialLora(const Config& config, const LanguageModel& model) {
           Uniform({adapter.rank, in}, 1.0 / std::sqrt(static_cast<double>(in)),
                   RandomStream(seed, stream), device),
           at::zeros({out, adapter.rank}, at::TensorOptions(at::kFloat).device(device))};
+      adapts = true;
     }
+  }
+  if (!adapts) {
+    throw UsageError("an oracle without an adapted matrix has nothing to train")
+        .At("lora.blocks, lora.targets")
+        .Expected("at least one block, and one of q, k, v, o, gate, up and down");
   }
   return adapter;
 }

@@ -76,6 +76,20 @@ TEST_F(AskTest, AsksAboutTheMeanOfTheSpan) {
   EXPECT_NE(session.Ask("What is it?")[0].emotions[0].p, readings[0].emotions[0].p);
 }
 
+TEST_F(AskTest, BeginsWithTheTranscriptThatIsAskedFor) {
+  const auto oracle = tiny::MakeOracle(model_);
+  std::vector<Transcript> transcripts = Transcripts();
+  transcripts[0].messages = {{"user", ""}};  // no content to ask about
+  AskSession session(*oracle, *model_, transcripts, {}, "second");
+  EXPECT_EQ(session.transcript().id, "second");
+  try {
+    AskSession(*oracle, *model_, transcripts, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("'first'"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(AskTest, ADecoderOfSingleTokensAnswersAboutEach) {
   const auto oracle = tiny::MakeOracle(model_, "none");
   AskSession session(*oracle, *model_, Transcripts(), {});

@@ -2,9 +2,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <numeric>
 #include <sstream>
 
 #include "base/error.h"
@@ -276,6 +278,28 @@ TEST(TrainTest, LabelsAreChecked) {
                          << "\n";
   EXPECT_NE(Complaint([&] { LabelledTranscripts(reader, options); }).find("has no split"),
             std::string::npos);
+}
+
+TEST(TrainTest, AnActivationThatIsNotFiniteIsNamed) {
+  const auto path = WriteActivations("train_nan.h5", 10, /*bare=*/true);
+  const ActivationReader whole(path);
+  std::vector<float> rows(whole.layout().n_rows() * synthetic::kWidth);
+  whole.Read(synthetic::kHooks[1], 0, whole.layout().n_rows(), rows);
+  rows[6 * synthetic::kWidth + 3] = std::nanf("");  // of "content" of t3
+  const auto broken = std::filesystem::path(testing::TempDir()) / "train_nan_broken.h5";
+  ActivationWriter writer(broken, whole.origin(), whole.layout(), {synthetic::kHooks[1]},
+                          StoreType::kFloat32, false);
+  writer.Write(0, 0, std::as_bytes(std::span(rows)));
+  std::vector<uint32_t> all(whole.layout().transcripts.size());
+  std::iota(all.begin(), all.end(), 0u);
+  writer.MarkDone(all);
+  writer.Finish();
+  const std::string complaint =
+      Complaint([&] { Train(RunOf("probe", broken, Folder("nan"), {"lexicon=labels"})); });
+  for (const char* const part :
+       {"not finite", "train_nan_broken.h5", "blocks.1", "transcript t3"}) {
+    EXPECT_NE(complaint.find(part), complaint.npos) << complaint;
+  }
 }
 
 TEST(TrainTest, AHookIsReadOnce) {
