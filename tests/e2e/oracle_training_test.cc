@@ -132,6 +132,38 @@ TEST_F(OracleTrainingTest, ACheckpointOfOtherSettingsIsRefused) {
   EXPECT_EQ(WaitFor(Train("killed", {"steps=401", "eval_every=400"}, /*resume=*/true)), 1);
 }
 
+TEST_F(OracleTrainingTest, ContextPredictionIsTrainedAndJudged) {
+  const std::string tokens = PathOf("tokens.h5");
+  ASSERT_EQ(WaitFor(StartProgram({"extract",       "--quiet",
+                                  "--model",       PathOf("model"),
+                                  "--transcripts", PathOf("transcripts.jsonl"),
+                                  "--output",      tokens,
+                                  "--layers",      "2",
+                                  "--format",      "raw",
+                                  "--tokens",      "all",
+                                  "--pool",        "none",
+                                  "--dtype",       "f32",
+                                  "--store",       "f32"})),
+            0);
+  const std::vector<std::string> settings = {"steps=20", "eval_every=10", "context.share=0.8",
+                                             "context.activations=" + tokens};
+  ASSERT_EQ(WaitFor(Train("context", settings)), 0);
+  std::vector<double> losses;
+  std::istringstream lines(ReadFile(PathOf("context/metrics.jsonl")));
+  for (std::string line; std::getline(lines, line);) {
+    const json event = json::parse(line);
+    if (!event.contains("dev") || !event["dev"].contains("context")) continue;
+    losses.push_back(event["dev"]["context"]["loss"].get<double>());
+    EXPECT_TRUE(event["dev"]["context"]["loss_shuffled"].is_number());
+  }
+  ASSERT_EQ(losses.size(), 3u);
+  EXPECT_LT(losses.back(), losses.front());
+  // Pooled rows have no neighbours to ask for.
+  EXPECT_EQ(WaitFor(Train("pooled", {"steps=2", "eval_every=2", "context.share=0.5",
+                                     "context.activations=" + PathOf("rows.h5")})),
+            1);
+}
+
 TEST_F(OracleTrainingTest, TheSameSeedGivesTheSameBytes) {
   const std::vector<std::string> settings = {"steps=4", "eval_every=2", "lora.dropout=0.1"};
   ASSERT_EQ(WaitFor(Train("a", settings)), 0);

@@ -10,6 +10,7 @@
 
 #include "base/bounded_json.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "records/labels.h"
 
 namespace extrospect {
@@ -110,6 +111,17 @@ ContextExample ContextTask::Draw(bool held_out, RandomStream& random) const {
   }
   throw Error("no place with text around it was found for context prediction")
       .At(reader_.path().string());
+}
+
+std::string ContextFingerprint(const std::filesystem::path& path) {
+  const ActivationReader reader(path);
+  const ActivationOrigin& origin = reader.origin();
+  Sha256 hash;
+  hash.Add(origin.model_sha256 + origin.config);
+  for (const auto& transcript : reader.layout().transcripts) hash.Add(transcript.json + "\n");
+  const auto& ids = reader.layout().token_id;
+  hash.Add(std::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
+  return hash.HexDigest();
 }
 
 }  // namespace extrospect

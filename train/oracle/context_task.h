@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
@@ -46,5 +47,8 @@ class ContextTask {
   int64_t max_tokens_;
   std::vector<uint64_t> train_, dev_;  // rows
 };
+
+// SHA-256 (hexadecimal) of what the questions from this file follow from: model, run and tokens.
+std::string ContextFingerprint(const std::filesystem::path& path);
 
 }  // namespace extrospect

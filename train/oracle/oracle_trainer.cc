@@ -17,6 +17,7 @@
 #include "model/index_tensor.h"
 #include "train/judge.h"
 #include "train/loop/loop.h"
+#include "train/oracle/context_task.h"
 #include "train/oracle/oracle_init.h"
 #include "train/oracle/oracle_loss.h"
 #include "train/oracle/oracle_rows.h"
@@ -316,7 +317,11 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
 
   OracleStart start = StartOracle(data, config, run.kind, spec, *model, log);
   OracleTrainee trainee(data, config, spec, std::move(start), model);
-  const int64_t best_step = RunTraining(trainee, MakeLoopOptions(run, data), log).best_step;
+  LoopOptions options = MakeLoopOptions(run, data);
+  if (run.kind == "oracle" && run.config.Number("context.share") > 0) {
+    options.fingerprint += ContextFingerprint(run.config.Text("context.activations"));
+  }
+  const int64_t best_step = RunTraining(trainee, options, log).best_step;
   OracleWeights weights = trainee.Weights();
   const double dropout = run.kind == "oracle" ? config.Number("lora.dropout") : 0.0;
   const Oracle uncalibrated(data.info, spec, weights, model);
