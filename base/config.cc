@@ -9,6 +9,7 @@
 #include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace extrospect {
 namespace {
@@ -77,11 +78,9 @@ void CheckRange(const ConfigOption& option, const ordered_json& value, const std
         std::find(choices.begin(), choices.end(), item.get<std::string>()) != choices.end()) {
       return;
     }
-    std::string list;
-    for (const std::string& choice : choices) list += (list.empty() ? "" : ", ") + choice;
     throw UsageError("the configuration value of " + option.name + " is not one of its choices")
         .At(where)
-        .Expected(list)
+        .Expected(Join(choices))
         .Found(item.dump());
   };
   check(value);

@@ -8,18 +8,13 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace extrospect {
 namespace {
 
 // Rows read at once: enough to be quick, little enough to stay in the cache's neighbourhood.
 constexpr uint64_t kRowsAtOnce = 4096;
-
-std::string Join(const std::vector<std::string>& texts) {
-  std::string joined;
-  for (const std::string& text : texts) joined += (joined.empty() ? "" : ", ") + text;
-  return joined;
-}
 
 }  // namespace
 

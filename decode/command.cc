@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "base/text.h"
 #include "decode/activation_rows.h"
 #include "decode/html_timeline.h"
 #include "decode/load.h"
@@ -160,12 +161,10 @@ void RunDecode(const DecodeFlags& flags) {
   if (Interrupted() && decoded.readings.empty()) ThrowIfInterrupted("nothing was read yet");
   WriteReadings(flags.output, decoded.readings);
   if (!flags.html.empty()) {
-    std::string hooks;
-    for (const std::string& hook : info.hooks) hooks += (hooks.empty() ? "" : " + ") + hook;
-    const Timeline timeline = {
-        .decoder = "Decoder: " + DecoderName(info) + ", kind " + info.kind,
-        .source = "Reads " + info.model_name + " at " + hooks + ", tokens: " + info.selection,
-        .transcripts = decoded.timeline};
+    const Timeline timeline = {.decoder = "Decoder: " + DecoderName(info) + ", kind " + info.kind,
+                               .source = "Reads " + info.model_name + " at " +
+                                         Join(info.hooks, " + ") + ", tokens: " + info.selection,
+                               .transcripts = decoded.timeline};
     WriteFileAtomically(flags.html, HtmlTimeline(timeline));
   }
   PrintReadings(decoded.readings, static_cast<size_t>(std::max<int64_t>(flags.show, 0)), stdout);

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "model/files/tensor_view.h"
 
 namespace extrospect {
@@ -21,12 +22,6 @@ void Match(const char* what, const std::string& decoder, const std::string& foun
       .Expected(decoder + " (what the decoder was trained on)")
       .Found(found)
       .Hint("extract activations with the decoder's model, or train a decoder on these");
-}
-
-std::string Join(const std::vector<std::string>& texts) {
-  std::string joined;
-  for (const std::string& text : texts) joined += (joined.empty() ? "" : ", ") + text;
-  return joined;
 }
 
 }  // namespace

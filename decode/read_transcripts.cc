@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/text.h"
 #include "decode/token_rows.h"
 #include "model/index_tensor.h"
 
@@ -15,14 +16,6 @@ namespace {
 
 // Transcripts whose activations are in memory together.
 constexpr size_t kTranscriptsAtOnce = 128;
-
-std::string Label(const Transcript& transcript) {
-  std::string label;
-  for (const std::string& emotion : transcript.emotions) {
-    label += (label.empty() ? "" : " and ") + emotion;
-  }
-  return label.empty() ? transcript.emotion : label;
-}
 
 // One part: extraction of every token, then readings of the means and, if asked for, of tokens.
 class Part {
@@ -102,7 +95,7 @@ class Part {
     for (size_t i = 0; i < transcripts_.size(); ++i) {
       TimelineTranscript shown;
       shown.id = transcripts_[i].id;
-      shown.meant = Label(transcripts_[i]);
+      shown.meant = Join(transcripts_[i].emotions, " and ");
       shown.reading = out.whole[before + i];
       for (const MessageSpan& span : tokens_.transcripts[i].messages) {
         TimelineMessage& message = shown.messages.emplace_back();

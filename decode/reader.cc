@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/text.h"
 #include "decode/oracle/agreement.h"
 
 namespace extrospect {
@@ -89,8 +90,7 @@ std::vector<Reading> ReadRows(const Decoder& decoder, const at::Tensor& rows,
   const DecoderInfo& info = decoder.info();
   const int64_t classes = info.lexicon.size();
   const auto top = static_cast<size_t>(std::min(std::max<int64_t>(options.top, 10), classes));
-  std::string hooks;
-  for (const std::string& hook : info.hooks) hooks += (hooks.empty() ? "" : "+") + hook;
+  const std::string hooks = Join(info.hooks, "+");
   const std::string name = DecoderName(info);
   std::vector<Reading> readings;
   readings.reserve(origins.size());

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "decode/load.h"
 #include "model/hooks.h"
 #include "model/index_tensor.h"
@@ -73,11 +74,7 @@ std::vector<int64_t> DecoderChannel::blocks() const {
   return blocks;
 }
 
-std::string DecoderChannel::hooks() const {
-  std::string text;
-  for (const std::string& hook : decoder->info().hooks) text += (text.empty() ? "" : ",") + hook;
-  return text;
-}
+std::string DecoderChannel::hooks() const { return Join(decoder->info().hooks, ","); }
 
 std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders,
                                          const ActivationOrigin& origin,

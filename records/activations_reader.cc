@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "model/hooks.h"
 #include "records/activations.h"
 #include "records/hdf5.h"
@@ -216,12 +217,10 @@ void ActivationReader::Read(const std::string& hook, uint64_t first_row, uint64_
                             std::span<float> out) const {
   const std::string where = impl_->path.string() + ", " + hook;
   if (!HasHook(hook)) {
-    std::string known;
-    for (const std::string& name : impl_->hooks) known += (known.empty() ? "" : ", ") + name;
     throw Error("the activation file does not hold this layer")
         .At(impl_->path.string())
         .Expected(hook)
-        .Found(known)
+        .Found(Join(impl_->hooks))
         .Hint("extract again with --layers that include it");
   }
   const auto d_model = static_cast<uint64_t>(impl_->origin.d_model);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "model/index_tensor.h"
 #include "records/labels.h"
 
@@ -192,14 +193,11 @@ RowSet LoadRowSet(const ActivationReader& reader, const LabelledTranscripts& tra
                   const std::vector<std::string>& hooks, const std::string& selection,
                   const std::string& pool, at::Device device) {
   for (const std::string& hook : hooks) {
-    if (!reader.HasHook(hook)) {
-      std::string list;
-      for (const std::string& name : reader.hooks()) list += (list.empty() ? "" : ", ") + name;
-      throw Error("the activation file does not hold a hook that is asked for")
-          .At(reader.path().string())
-          .Expected(hook)
-          .Found(list);
-    }
+    if (reader.HasHook(hook)) continue;
+    throw Error("the activation file does not hold a hook that is asked for")
+        .At(reader.path().string())
+        .Expected(hook)
+        .Found(Join(reader.hooks()));
   }
   const auto& examples = transcripts.examples();
   std::vector<int64_t> example_of(reader.layout().transcripts.size(), -1);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "decode/oracle/logit_lens.h"
 #include "decode/oracle/oracle.h"
 #include "train/common_options.h"
@@ -248,9 +249,7 @@ Config TrainingConfig(const std::string& kind) {
   if (kind == kLogitLensKind) own = LogitLensOptions();
   if (own.empty() && IsOracleKind(kind)) own = OracleOptions(kind);
   if (own.empty()) {
-    std::string kinds;
-    for (const std::string& known : TrainableKinds()) kinds += (kinds.empty() ? "" : ", ") + known;
-    throw UsageError("unknown kind of decoder").Expected(kinds).Found(kind);
+    throw UsageError("unknown kind of decoder").Expected(Join(TrainableKinds())).Found(kind);
   }
   for (ConfigOption& option : own) options.push_back(std::move(option));
   return Config("train --kind " + kind, std::move(options));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace extrospect {
 namespace {
@@ -22,10 +23,7 @@ Target ParseTarget(std::string_view name) {
   for (size_t i = 0; i < kTargets; ++i) {
     if (name == kNames[i]) return static_cast<Target>(i);
   }
-  std::string known;
-  for (const char* const candidate : kNames)
-    known += (known.empty() ? "" : ", ") + std::string(candidate);
-  throw UsageError("unknown target of an adapter").Expected(known).Found(std::string(name));
+  throw UsageError("unknown target of an adapter").Expected(Join(kNames)).Found(std::string(name));
 }
 
 bool Adapter::Has(Target target) const {

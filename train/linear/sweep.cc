@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "base/text.h"
 #include "decode/probe.h"
 #include "model/hooks.h"
 #include "train/linear/linear.h"
@@ -57,8 +58,7 @@ void PrintTable(const std::vector<SweepEntry>& entries, std::FILE* stream) {
   std::fprintf(stream, "  %-14s %-52s %6s %6s %6s %7s\n", "selection", "hooks", "top-1", "near",
                "top-5", "nats");
   for (size_t i = 0; i < std::min<size_t>(best.size(), 10); ++i) {
-    std::string hooks;
-    for (const std::string& hook : best[i]->hooks) hooks += (hooks.empty() ? "" : " + ") + hook;
+    const std::string hooks = Join(best[i]->hooks, " + ");
     const Judgement& dev = best[i]->dev;
     std::fprintf(stream, "  %-14s %-52s %5.1f%% %5.1f%% %5.1f%% %7.3f\n",
                  best[i]->selection.c_str(), hooks.c_str(), 100 * dev.top1, 100 * dev.near,
