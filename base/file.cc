@@ -103,6 +103,37 @@ std::filesystem::path PlaceOfNewFile(const std::filesystem::path& path) {
   return missing ? path : real;
 }
 
+void CheckOutput(const std::filesystem::path& output,
+                 const std::vector<std::filesystem::path>& others) {
+  if (output.empty()) throw UsageError("an output file has no name");
+  if (IsStream(output)) return;
+  const std::filesystem::path place = PlaceOfNewFile(output);
+  for (const std::filesystem::path& other : others) {
+    std::error_code error;
+    if (other.empty() || std::filesystem::weakly_canonical(place, error) !=
+                             std::filesystem::weakly_canonical(other, error)) {
+      continue;
+    }
+    throw UsageError("an output file is also an input, or two outputs are one")
+        .At(output.string())
+        .Hint("give it a name of its own");
+  }
+  const std::filesystem::path folder =
+      place.has_parent_path() ? place.parent_path() : std::filesystem::path(".");
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    throw SystemError("cannot write to folder", folder);
+}
+
+void MakeFolder(const std::filesystem::path& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (!failed) return;
+  throw Error("cannot make the folder")
+      .At(folder.string())
+      .Expected("a new name, or a folder that can be written to")
+      .Found(failed.message());
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), renames_(!IsStream(path_)) {
   if (renames_) path_ = PlaceOfNewFile(path_);
@@ -142,6 +173,9 @@ void AtomicFile::Commit() {
   if (::fsync(fd_) != 0) throw SystemError("cannot write file", partial_);
   ::close(std::exchange(fd_, -1));
   if (::rename(partial_.c_str(), path_.c_str()) != 0) {
+    const int code = errno;
+    ::unlink(partial_.c_str());
+    errno = code;
     throw SystemError("cannot rename finished file", path_);
   }
   SyncDirectory(path_.parent_path());

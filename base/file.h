@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace extrospect {
 
@@ -15,6 +16,15 @@ std::string ReadFile(const std::filesystem::path& path, size_t max_bytes = size_
 // Where a new file of this name goes: what a symbolic link points to. Throws Error if something is
 // there that is not a regular file.
 std::filesystem::path PlaceOfNewFile(const std::filesystem::path& path);
+
+// For the start of a command, so that hours of work do not end in a file that cannot be made:
+// throws UsageError if the output has no name or is one of the inputs (or of the other outputs),
+// Error if its folder is not there or not to be written to.
+void CheckOutput(const std::filesystem::path& output,
+                 const std::vector<std::filesystem::path>& others);
+
+// Makes a folder and those above it. Throws Error.
+void MakeFolder(const std::filesystem::path& folder);
 
 // A file that appears under its name only when it is whole: bytes go to `path` + ".partial", and
 // Commit() flushes, fsyncs and renames. Without Commit() the partial file is removed. Throws Error

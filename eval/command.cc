@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
 #include "eval/report/report.h"
@@ -152,6 +153,7 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
   }
   if (flags.output.empty()) throw UsageError("an evaluation needs --output");
   const EvalOptions options = ReadEvalOptions(config);
+  MakeFolder(flags.output);
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
 
   const c10::InferenceMode inference;
@@ -176,7 +178,6 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
   const Lexicon lexicon =
       decoders.empty() ? Lexicon::BuiltIn() : decoders.front().decoder->info().lexicon;
   CalibrateOnDev(table, transcripts, decoders);
-  std::filesystem::create_directories(flags.output);
   const EvalSetup setup{model, table, transcripts, lexicon, decoders, options, progress};
 
   TrialWriter writer(flags.output);

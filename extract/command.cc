@@ -53,6 +53,7 @@ std::string ConfigOf(const ExtractFlags& flags, const std::vector<int64_t>& bloc
 void Extract(const ExtractFlags& flags, const Ranks& ranks) {
   flags.compute.SetThreads();
   const std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts, flags.limit);
+  CheckOutput(flags.output, {flags.transcripts, flags.model});
   const LanguageModel model = LoadModel(flags.model, flags.compute.weights());
   ExtractOptions options;
   options.blocks = ParseLayers(flags.layers, model.architecture.n_layers);

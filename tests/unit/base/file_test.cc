@@ -52,6 +52,31 @@ TEST(AtomicFileTest, WritesToPipesAsTheyAre) {
   EXPECT_THROW(PlaceOfNewFile(testing::TempDir()), Error);
 }
 
+TEST(CheckOutputTest, RefusesWhatCannotBeMadeBeforeTheWork) {
+  const auto input = TemporaryPath("check_input.txt"), link = TemporaryPath("check_link.txt");
+  WriteFileAtomically(input, "precious");
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink(input, link);
+  const auto code = [](const std::filesystem::path& output,
+                       const std::vector<std::filesystem::path>& others) {
+    try {
+      CheckOutput(output, others);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ExitCode::kDone;
+  };
+  EXPECT_EQ(code(TemporaryPath("check_new.txt"), {input, ""}), ExitCode::kDone);
+  EXPECT_EQ(code(input, {}), ExitCode::kDone);
+  EXPECT_EQ(code("/dev/stdout", {input}), ExitCode::kDone);
+  EXPECT_EQ(code(input, {input}), ExitCode::kUsage);
+  EXPECT_EQ(code(link, {input}), ExitCode::kUsage);
+  EXPECT_EQ(code("", {}), ExitCode::kUsage);
+  EXPECT_EQ(code("/no/such/folder/out", {}), ExitCode::kFailed);
+  EXPECT_EQ(code(testing::TempDir(), {}), ExitCode::kFailed);
+  EXPECT_THROW(MakeFolder(input), Error);
+}
+
 TEST(AtomicFileTest, NamesTheFileThatCannotBeWritten) {
   try {
     WriteFileAtomically("/dev/full/x", "text");
