@@ -11,6 +11,7 @@
 #include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "model/files/quote.h"
 #include "model/weights/weight_file.h"
 
@@ -38,6 +39,7 @@ const json& PlainLora() {
                               {"alpha_pattern", json::object()},
                               {"alora_invocation_tokens", nullptr},
                               {"arrow_config", nullptr},
+                              {"exclude_modules", nullptr},
                               {"kasa_config", nullptr},
                               {"layer_replication", nullptr},
                               {"lora_bias", false},
@@ -68,9 +70,7 @@ double Number(const json& config, const char* key, const std::string& where) {
 }
 
 // Rank and alpha; alpha such that alpha / rank is the scale.
-Adapter ReadConfig(const std::filesystem::path& path) {
-  const json config = ParseBoundedJson(ReadFile(path, kMaxConfigBytes), path.string());
-  if (!config.is_object()) throw Error("an adapter's configuration is an object").At(path.string());
+Adapter ReadConfig(const json& config, const std::filesystem::path& path) {
   for (const auto& [key, plain] : PlainLora().items()) {
     const auto found = config.find(key);
     if (found == config.end() || *found == plain || found->is_null()) continue;
@@ -111,6 +111,58 @@ Adapter ReadConfig(const std::filesystem::path& path) {
   return adapter;
 }
 
+// The module that a target of a block is, by its name in peft.
+std::string ModuleName(int64_t block, Target target) {
+  const std::string name = PeftTensorName(block, target, 'A');
+  constexpr std::string_view kBefore = "base_model.model.", kAfter = ".lora_A.weight";
+  return name.substr(kBefore.size(), name.size() - kBefore.size() - kAfter.size());
+}
+
+// Whether peft would apply an adapter to the module. Patterns are taken at their word.
+bool IsTargeted(const json& targets, const std::string& module) {
+  if (!targets.is_array()) return true;
+  return std::any_of(targets.begin(), targets.end(), [&](const json& target) {
+    const auto& name = target.get_ref<const std::string&>();
+    return module == name || module.ends_with("." + name);
+  });
+}
+
+// Tensors outside of what the configuration names would be left out by peft.
+void CheckPlaces(const json& config, const std::string& where, const Adapter& adapter) {
+  const json targets = config.value("target_modules", json());
+  const bool texts = targets.is_array() && std::all_of(targets.begin(), targets.end(),
+                                                       [](auto& t) { return t.is_string(); });
+  if (!targets.is_null() && !targets.is_string() && !texts) {
+    throw Error("a field of the adapter's configuration is wrong")
+        .At(where + ", target_modules")
+        .Expected("a list of texts, or a pattern");
+  }
+  json layers = config.value("layers_to_transform", json());
+  if (layers.is_number_integer()) layers = json::array({layers});
+  const bool numbers = layers.is_array() && std::all_of(layers.begin(), layers.end(), [](auto& l) {
+                         return l.is_number_integer();
+                       });
+  if (!layers.is_null() && !numbers) {
+    throw Error("a field of the adapter's configuration is wrong")
+        .At(where + ", layers_to_transform")
+        .Expected("block numbers");
+  }
+  for (size_t block = 0; block < adapter.blocks.size(); ++block) {
+    for (size_t i = 0; i < kTargets; ++i) {
+      const auto target = static_cast<Target>(i);
+      if (!adapter.blocks[block].of(target).a.defined()) continue;
+      const std::string module = ModuleName(static_cast<int64_t>(block), target);
+      const bool here =
+          layers.empty() || std::find(layers.begin(), layers.end(), block) != layers.end();
+      if (here && IsTargeted(targets, module)) continue;
+      throw Error("the adapter has weights where its configuration has no adapter")
+          .At(where + (here ? ", target_modules" : ", layers_to_transform"))
+          .Expected(module + " among them")
+          .Hint("peft would leave them out: mend the configuration, or take the weights out");
+    }
+  }
+}
+
 }  // namespace
 
 std::string PeftTensorName(int64_t block, Target target, char letter) {
@@ -120,11 +172,13 @@ std::string PeftTensorName(int64_t block, Target target, char letter) {
          (attention ? ".self_attn." : ".mlp.") + TargetName(target) + ".lora_" + letter + ".weight";
 }
 
+std::string PeftSha256(const std::filesystem::path& folder) {
+  return Sha256Hex(Sha256HexOfFile(folder / kConfigName) + Sha256HexOfFile(folder / kWeightsName));
+}
+
 void SavePeft(const std::filesystem::path& folder, const Adapter& adapter,
               const std::string& base_model, double dropout) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  if (failed) throw Error("cannot make the folder").At(folder.string()).Found(failed.message());
+  MakeFolder(folder);
   std::map<std::string, at::Tensor> tensors;
   ordered_json targets = ordered_json::array(), layers = ordered_json::array();
   for (size_t i = 0; i < kTargets; ++i) {
@@ -164,7 +218,10 @@ void SavePeft(const std::filesystem::path& folder, const Adapter& adapter,
 
 Adapter LoadPeft(const std::filesystem::path& folder, const Architecture& architecture,
                  const std::vector<at::Device>& devices) {
-  Adapter adapter = ReadConfig(folder / kConfigName);
+  const std::filesystem::path path = folder / kConfigName;
+  const json config = ParseBoundedJson(ReadFile(path, kMaxConfigBytes), path.string());
+  if (!config.is_object()) throw Error("an adapter's configuration is an object").At(path.string());
+  Adapter adapter = ReadConfig(config, path);
   const SafetensorsFile file(folder / kWeightsName);
   size_t used = 0;
   adapter.blocks.resize(static_cast<size_t>(architecture.n_layers));
@@ -204,6 +261,7 @@ Adapter LoadPeft(const std::filesystem::path& folder, const Architecture& archit
         .Found(Quote(unknown));
   }
   if (used == 0) throw Error("an adapter without tensors").At(file.name());
+  CheckPlaces(config, path.string(), adapter);
   return adapter;
 }
 

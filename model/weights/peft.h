@@ -18,9 +18,13 @@ void SavePeft(const std::filesystem::path& folder, const Adapter& adapter,
 
 // Reads a LoRA adapter for a model of this architecture, every block's tensors on the device of
 // `devices`. The folder is untrusted input: throws Error naming file and tensor if something is
-// missing, misshapen, left over, or of a kind that is not plain LoRA.
+// missing, misshapen, left over, of a kind that is not plain LoRA, or where the configuration has
+// no adapter.
 Adapter LoadPeft(const std::filesystem::path& folder, const Architecture& architecture,
                  const std::vector<at::Device>& devices);
+
+// Of both files together: what an adapter's identity is.
+std::string PeftSha256(const std::filesystem::path& folder);
 
 // The name of a low-rank matrix in such a file: letter is 'A' or 'B'.
 std::string PeftTensorName(int64_t block, Target target, char letter);

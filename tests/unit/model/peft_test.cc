@@ -121,6 +121,28 @@ TEST_F(PeftTest, OtherAdaptersAreRefused) {
             "");
 }
 
+// peft would apply an adapter in fewer places than have tensors.
+TEST_F(PeftTest, PlacesThatTheConfigurationLeavesOutAreNamed) {
+  const std::map<std::string, std::vector<json>> fewer = {
+      {"layers_to_transform", {0, {0, 1}, {99}, "x", 1.5}},
+      {"target_modules", {{"q_proj"}, {"foo"}, 5, {1}, json::array()}},
+      {"exclude_modules", {{"q_proj"}, "q_proj"}},
+  };
+  for (const auto& [key, values] : fewer) {
+    for (const json& value : values) {
+      EXPECT_PRED2(Contains, With([&](json& config) { config[key] = value; }), key) << value;
+    }
+  }
+  for (const json& all : {json(), json("all-linear"), json(".*_proj")}) {
+    EXPECT_EQ(With([&](json& config) { config["target_modules"] = all; }), "") << all;
+  }
+  EXPECT_EQ(With([&](json& config) {
+              config.erase("layers_to_transform");
+              config["exclude_modules"] = json::array();
+            }),
+            "");
+}
+
 TEST_F(PeftTest, WrongFieldsAreNamed) {
   for (const json& r :
        {json(), json(0), json(-3), json(1.5), json("8"), json(1e9), json::array({4})}) {
