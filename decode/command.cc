@@ -127,7 +127,9 @@ Decoded FromTranscripts(const Decoder& decoder, const LanguageModel& model,
   options.per_token = flags.per == "token" || !flags.html.empty();
   int64_t tokens = 0;
   for (const Transcript& transcript : transcripts) {
-    tokens += static_cast<int64_t>(Prepare(model, transcript, options.prepare).tokens.size());
+    const PreparedTranscript prepared = Prepare(model, transcript, options.prepare);
+    PositionsOf(decoder.info(), transcript, prepared);  // now, and not after hours
+    tokens += static_cast<int64_t>(prepared.tokens.size());
   }
   Progress progress("decode", "tokens", tokens, stream);
   TranscriptReadings read = ReadTranscriptsWith(decoder, model, transcripts, options,
@@ -141,6 +143,8 @@ void RunDecode(const DecodeFlags& flags) {
       (flags.activations.empty() && flags.model.empty())) {
     throw UsageError("decode reads either --activations, or --transcripts with --model");
   }
+  CheckOutput(flags.output, {flags.activations, flags.transcripts, flags.html});
+  if (!flags.html.empty()) CheckOutput(flags.html, {flags.activations, flags.transcripts});
   flags.compute.SetThreads();
   std::shared_ptr<const LanguageModel> model;
   if (!flags.model.empty()) {

@@ -61,6 +61,11 @@ Scores Decoder::Read(const at::Tensor& rows, const std::vector<std::string>& hol
   Scores scores = ReadRows(rows, all);
   for (at::Tensor* tensor : {&scores.log_p, &scores.valence, &scores.arousal}) {
     *tensor = tensor->to(at::kCPU, at::kFloat).contiguous();
+    if (tensor->isnan().any().item<bool>()) {
+      throw Error("the decoder's scores are not numbers")
+          .At(info_.name)
+          .Hint("its weights or its adapter are damaged, or overflow in this --dtype");
+    }
   }
   return scores;
 }

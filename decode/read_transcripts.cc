@@ -29,18 +29,12 @@ class Part {
   }
 
   void ReadWhole(TranscriptReadings& out) const {
-    const Selection selection = Selection::Parse(decoder_.info().selection);
     std::vector<at::Tensor> means;
     std::vector<RowOrigin> origins;
     for (size_t i = 0; i < transcripts_.size(); ++i) {
       const auto& prepared = tokens_.transcripts[i];
       const std::vector<uint32_t> positions =
-          selection.Positions(static_cast<uint32_t>(prepared.tokens.size()), prepared.messages);
-      if (positions.empty()) {
-        throw Error("a transcript has no token of the decoder's selection")
-            .At("transcript '" + transcripts_[i].id + "'")
-            .Expected(selection.name());
-      }
+          PositionsOf(decoder_.info(), transcripts_[i], prepared);
       std::vector<int64_t> indices;
       for (const uint32_t position : positions) indices.push_back(First(i) + position);
       means.push_back(tokens_.rows.index_select(0, IndexTensor(indices, at::kCPU)).mean(0));
@@ -48,8 +42,8 @@ class Part {
     }
     std::vector<Reading> readings =
         extrospect::ReadRows(decoder_, at::stack(means), origins, options_.read, {});
-    ThrowIfInterrupted("");
     std::move(readings.begin(), readings.end(), std::back_inserter(out.whole));
+    ThrowIfInterrupted("");
   }
 
   void ReadTokens(TranscriptReadings& out) const {
@@ -119,6 +113,20 @@ class Part {
 
 }  // namespace
 
+std::vector<uint32_t> PositionsOf(const DecoderInfo& info, const Transcript& transcript,
+                                  const PreparedTranscript& prepared) {
+  std::vector<uint32_t> positions =
+      Selection::Parse(info.selection)
+          .Positions(static_cast<uint32_t>(prepared.tokens.size()), prepared.messages);
+  if (positions.empty()) {
+    throw Error("a transcript has no token of the decoder's selection")
+        .At("transcript '" + transcript.id + "'")
+        .Expected(info.selection)
+        .Hint("leave it out: there is nothing in it that this decoder reads");
+  }
+  return positions;
+}
+
 TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageModel& model,
                                        const std::vector<Transcript>& transcripts,
                                        const ReadTranscriptsOptions& options,
@@ -135,7 +143,8 @@ TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageMod
       if (options.per_token) part.ReadTokens(out);
     } catch (const Error& error) {
       if (error.code() != ExitCode::kInterrupted) throw;
-      out.whole.resize(first);  // of this part, there may be no tokens
+      // Readings of tokens are whole parts, and those of transcripts go with them.
+      if (options.per_token) out.whole.resize(out.timeline.size());
       break;
     }
   }

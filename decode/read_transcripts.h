@@ -30,8 +30,13 @@ struct TranscriptReadings {
   std::vector<TimelineTranscript> timeline;  // empty unless per_token
 };
 
+// The tokens of the decoder's selection, ascending. Throws Error naming the transcript if there are
+// none.
+std::vector<uint32_t> PositionsOf(const DecoderInfo& info, const Transcript& transcript,
+                                  const PreparedTranscript& prepared);
+
 // Works in parts, so that activations of all tokens are never in memory together. `progress` is
-// called with the tokens of every batch. Interrupted, returns the parts that were finished. Throws
+// called with the tokens of every batch. Interrupted, returns what was finished. Throws
 // Error if model and decoder do not fit.
 TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageModel& model,
                                        const std::vector<Transcript>& transcripts,

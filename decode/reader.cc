@@ -15,7 +15,9 @@
 namespace extrospect {
 namespace {
 
-constexpr int64_t kAskedAtOnce = 64;  // rows
+// Between batches there is progress to show, and an interruption to heed.
+constexpr int64_t kAskedAtOnce = 64;     // rows
+constexpr int64_t kAnswersAtOnce = 256;  // of these rows, where each has several
 
 // Sentences of some rows and how sure they are; no sentences: templates will do.
 struct Said {
@@ -95,9 +97,10 @@ std::vector<Reading> ReadRows(const Decoder& decoder, const at::Tensor& rows,
   std::vector<Reading> readings;
   readings.reserve(origins.size());
   std::vector<int64_t> order(static_cast<size_t>(classes));
-  // Answers take long, and progress should show.
   const bool asks = !options.question.empty() || options.samples > 0;
-  const int64_t batch = asks ? std::min(options.batch_rows, kAskedAtOnce) : options.batch_rows;
+  const int64_t at_once =
+      std::clamp<int64_t>(kAnswersAtOnce / std::max<int64_t>(options.samples, 1), 1, kAskedAtOnce);
+  const int64_t batch = asks ? std::min(options.batch_rows, at_once) : options.batch_rows;
   for (int64_t first = 0; first < rows.size(0); first += batch) {
     if (Interrupted()) break;
     const int64_t count = std::min(batch, rows.size(0) - first);

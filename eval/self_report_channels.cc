@@ -164,6 +164,7 @@ void SelfReportChannels::AskFreely(const InjectedBatch& batch) {
   GenerateOptions generate;
   generate.max_new_tokens = kFreeTokens;
   generate.stop_tokens = setup_.model.stop_tokens;
+  generate.vocabulary = setup_.model.tokenizer->vocab_size();
   generate.seed = setup_.options.seed;
   const auto tokens = Generate(*setup_.model.transformer, prompts, generate);
   for (size_t k = 0; k < owners.size(); ++k) {

@@ -171,6 +171,14 @@ std::vector<std::vector<std::string>> Oracle::Continue(const at::Tensor& vectors
       for (int64_t k = 0; k < vectors.size(1); ++k) rows.push_back(row + k);
       std::vector<int32_t> tokens = prompt.question;
       tokens.insert(tokens.end(), prompt.answer.begin(), prompt.answer.end());
+      const auto total = static_cast<int64_t>(prompt.prefix.size() + tokens.size());
+      const int64_t room = model_->architecture.context_length - spec_.max_answer_tokens;
+      if (total > room) {
+        throw UsageError("a question leaves no room for its answer in the model's context")
+            .Expected("at most " + std::to_string(room) + " tokens with its prompt")
+            .Found(std::to_string(total) + " tokens")
+            .Hint("ask more briefly");
+      }
       const int32_t last = tokens.back();
       tokens.pop_back();
       const auto length = static_cast<int64_t>(tokens.size());
@@ -194,6 +202,7 @@ std::vector<std::vector<std::string>> Oracle::Continue(const at::Tensor& vectors
     generate.temperature = options.temperature;
     generate.seed = options.seed;
     generate.stop_tokens = model_->stop_tokens;
+    generate.vocabulary = model_->tokenizer->vocab_size();
     generate.adapter = forward.adapter;
     size_t next = 0;
     for (const auto& ids : Generate(*model_->transformer, packed, generate)) {

@@ -176,6 +176,17 @@ OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
         .Expected("input.keys, as decoder.json has a reading_share above 0");
   }
   if (info.kind == "oracle") {
+    const auto named = file.body.find("peft_sha256");  // not in every file
+    const std::string found = PeftSha256(folder / kPeftFolder);
+    if (named != file.body.end() && *named != found) {
+      throw Error("the decoder's adapter is another than decoder.json names")
+          .At((folder / kPeftFolder).string())
+          .Expected("sha256 " + named->dump())
+          .Found("sha256 " + found)
+          .Hint(
+              "if it was exchanged on purpose, write this hash into decoder.json: "
+              "oracle.peft_sha256");
+    }
     weights.adapter = LoadPeft(folder / kPeftFolder, model.architecture, devices);
   }
   if (info.kind == "vector") weights.adapter = LoadVectors(tensors, info, devices);
@@ -204,24 +215,27 @@ ordered_json SaveOracle(const std::filesystem::path& folder, const DecoderInfo& 
     if (from.mlp_vector.defined()) tensors[VectorName("mlp", index)] = from.mlp_vector;
   }
   SaveTensors(folder / "weights.safetensors", tensors);
+  ordered_json body = {
+      {"prompt_template", kPromptTemplate},
+      {"layers", LayersText(info.hooks)},
+      {"placeholder", spec.placeholder},
+      {"question", spec.question},
+      {"answer", kAnswerTemplate},
+      {"injection",
+       {{"block", spec.site.block},
+        {"rule", InjectionRuleName(spec.site.rule)},
+        {"coefficient", spec.site.coefficient}}},
+      {"n_vectors", weights.input.n_vectors()},
+      {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
+      {"minus_prior", spec.minus_prior},
+      {"reading_share", spec.reading_share},
+      {"tails", spec.tails},
+      {"max_answer_tokens", spec.max_answer_tokens}};
   if (info.kind == "oracle") {
     SavePeft(folder / kPeftFolder, weights.adapter, info.model_name, dropout);
+    body["peft_sha256"] = PeftSha256(folder / kPeftFolder);
   }
-  return {{"prompt_template", kPromptTemplate},
-          {"layers", LayersText(info.hooks)},
-          {"placeholder", spec.placeholder},
-          {"question", spec.question},
-          {"answer", kAnswerTemplate},
-          {"injection",
-           {{"block", spec.site.block},
-            {"rule", InjectionRuleName(spec.site.rule)},
-            {"coefficient", spec.site.coefficient}}},
-          {"n_vectors", weights.input.n_vectors()},
-          {"normalisation", weights.input.scale.defined() ? "scale and shift" : "centre"},
-          {"minus_prior", spec.minus_prior},
-          {"reading_share", spec.reading_share},
-          {"tails", spec.tails},
-          {"max_answer_tokens", spec.max_answer_tokens}};
+  return body;
 }
 
 }  // namespace extrospect

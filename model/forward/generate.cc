@@ -53,7 +53,10 @@ std::vector<std::vector<int32_t>> Generate(const Transformer& model,
     for (const Sequence& sequence : sequences) {
       forward.logit_rows.push_back(row += static_cast<int64_t>(sequence.tokens.size()));
     }
-    const at::Tensor logits = model.Forward(forward).logits.to(at::kFloat);
+    at::Tensor logits = model.Forward(forward).logits.to(at::kFloat);
+    if (options.vocabulary > 0 && options.vocabulary < logits.size(1)) {
+      logits = logits.narrow(1, 0, options.vocabulary);
+    }
     // Greedy decoding brings one index a row to the host, sampling the logits.
     const at::Tensor host =
         options.temperature > 0 ? logits.to(at::kCPU).contiguous() : logits.argmax(-1).to(at::kCPU);

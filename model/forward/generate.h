@@ -15,6 +15,9 @@ struct GenerateOptions {
   int64_t max_new_tokens = 64;
   double temperature = 0.0;          // 0: greedy
   std::vector<int32_t> stop_tokens;  // generation ends before these; they are not returned
+  // Only tokens below this are drawn; 0: all. Output matrices are often padded beyond what the
+  // tokenizer has a text for.
+  int64_t vocabulary = 0;
   // Seeds one stream per prompt, so that neither the batch's composition nor another prompt's
   // length changes what is drawn. Streams go by the prompts' names, or by their indices where
   // `streams` is empty.

@@ -82,6 +82,13 @@ class OracleTrainingTest : public testing::Test {
     return StartProgram(arguments);
   }
 
+  // Reads the training's rows with what was trained; the exit code.
+  int Decode(const std::string& decoder) const {
+    return WaitFor(StartProgram({"decode", "--quiet", "--decoder", PathOf(decoder), "--model",
+                                 PathOf("model"), "--dtype", "f32", "--activations",
+                                 PathOf("rows.h5"), "--output", PathOf("readings.jsonl")}));
+  }
+
   // "loss" of every evaluation.
   std::vector<double> Losses(const std::string& output) const {
     std::vector<double> losses;
@@ -162,6 +169,16 @@ TEST_F(OracleTrainingTest, ContextPredictionIsTrainedAndJudged) {
   EXPECT_EQ(WaitFor(Train("pooled", {"steps=2", "eval_every=2", "context.share=0.5",
                                      "context.activations=" + PathOf("rows.h5")})),
             1);
+}
+
+TEST_F(OracleTrainingTest, AnExchangedAdapterIsNoticed) {
+  ASSERT_EQ(WaitFor(Train("a", {"steps=2", "eval_every=2"})), 0);
+  EXPECT_EQ(Decode("a"), 0);
+  const std::string path = PathOf("a/peft/adapter_model.safetensors");
+  std::string bytes = ReadFile(path);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  WriteFileAtomically(path, bytes);
+  EXPECT_EQ(Decode("a"), 1);
 }
 
 TEST_F(OracleTrainingTest, TheSameSeedGivesTheSameBytes) {

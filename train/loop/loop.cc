@@ -196,6 +196,8 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
           .Hint("--resume continues from the checkpoint");
     }
   }
+  // What comes now, calibration and figures, may be interrupted too.
+  Save(options, state, optimiser, log);
   const at::NoGradGuard no_grad;
   for (const Parameter& parameter : optimiser.parameters()) {
     at::Tensor value = parameter.value;
