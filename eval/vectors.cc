@@ -64,7 +64,7 @@ EmotionVectors MakeEmotionVectors(const ActivationTable& table,
     throw Error("emotion vectors need transcripts of at least two emotions")
         .At(table.reader().path().string())
         .Found(std::to_string(means.size()) + " emotions of the lexicon with train transcripts")
-        .Hint("the transcripts must carry `emotion` and `split`: extract them again with labels");
+        .Hint("the transcripts must carry `emotion` and `split`: give them by --transcripts");
   }
   const at::Tensor stacked = at::stack(means);
   result.vectors = stacked - stacked.mean(0, true);
