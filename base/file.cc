@@ -120,8 +120,9 @@ void CheckOutput(const std::filesystem::path& output,
   }
   const std::filesystem::path folder =
       place.has_parent_path() ? place.parent_path() : std::filesystem::path(".");
-  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
     throw SystemError("cannot write to folder", folder);
+  }
 }
 
 void MakeFolder(const std::filesystem::path& folder) {

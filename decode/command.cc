@@ -162,7 +162,7 @@ void RunDecode(const DecodeFlags& flags) {
   const Decoded decoded = flags.activations.empty()
                               ? FromTranscripts(*decoder, *model, flags, stream)
                               : FromActivations(*decoder, flags, stream);
-  if (Interrupted() && decoded.readings.empty()) ThrowIfInterrupted("nothing was read yet");
+  if (decoded.readings.empty()) ThrowIfInterrupted("nothing was read yet");
   WriteReadings(flags.output, decoded.readings);
   if (!flags.html.empty()) {
     const Timeline timeline = {.decoder = "Decoder: " + DecoderName(info) + ", kind " + info.kind,

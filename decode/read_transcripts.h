@@ -36,8 +36,8 @@ std::vector<uint32_t> PositionsOf(const DecoderInfo& info, const Transcript& tra
                                   const PreparedTranscript& prepared);
 
 // Works in parts, so that activations of all tokens are never in memory together. `progress` is
-// called with the tokens of every batch. Interrupted, returns what was finished. Throws
-// Error if model and decoder do not fit.
+// called with the tokens of every batch. Interrupted, returns what was finished. Throws Error if
+// model and decoder do not fit.
 TranscriptReadings ReadTranscriptsWith(const Decoder& decoder, const LanguageModel& model,
                                        const std::vector<Transcript>& transcripts,
                                        const ReadTranscriptsOptions& options,

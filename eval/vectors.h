@@ -19,11 +19,11 @@ struct EmotionVectors {
 };
 
 // `transcripts` are those of the table, in its order, with the labels to go by. For every word of
-// the lexicon (kNothing excluded) the mean of the rows of its train transcripts
-// (of its `unseen` ones where training has none) minus the mean over all emotions' means. Hard
-// transcripts are left out. `project_out` removes the leading principal components of the neutral
-// train rows that explain this share of their variance (0: none). Words without a transcript have
-// no vector. Source: "Emotion Concepts and their Function in a Large Language Model" (2026).
+// the lexicon (kNothing excluded) the mean of the rows of its train transcripts (of its `unseen`
+// ones where training has none) minus the mean over all emotions' means. Hard transcripts are left
+// out. `project_out` removes the leading principal components of the neutral train rows that
+// explain this share of their variance (0: none). Words without a transcript have no vector.
+// Source: "Emotion Concepts and their Function in a Large Language Model" (2026).
 EmotionVectors MakeEmotionVectors(const ActivationTable& table,
                                   const std::vector<Transcript>& transcripts,
                                   const Lexicon& lexicon, const std::string& hook,

@@ -69,8 +69,9 @@ Labels ParseLabels(const json& object, const std::string& where) {
   return labels;
 }
 
-std::string SplitByHash(const std::string& situation_or_id) {
-  const uint64_t tenth = RandomStream(0, "split/" + situation_or_id).Below(10);
+std::string SplitByHash(const std::string& id, const Labels& labels) {
+  const std::string& together = labels.situation.empty() ? id : labels.situation;
+  const uint64_t tenth = RandomStream(0, "split/" + together).Below(10);
   return tenth < 8 ? "train" : tenth == 8 ? "dev" : "test";
 }
 
@@ -78,9 +79,7 @@ std::string AssignSplits(const std::vector<SplitEntry>& transcripts, const std::
   const bool given = std::any_of(transcripts.begin(), transcripts.end(),
                                  [](const auto& entry) { return !entry.labels->split.empty(); });
   if (!given) {
-    for (const auto& [id, labels] : transcripts) {
-      labels->split = SplitByHash(labels->situation.empty() ? id : labels->situation);
-    }
+    for (const auto& [id, labels] : transcripts) labels->split = SplitByHash(id, *labels);
     return "no splits given: 80/10/10 by a hash of situation or id";
   }
   constexpr std::array<std::string_view, 4> kNames = {"train", "dev", "test", "unseen"};

@@ -35,7 +35,7 @@ struct SplitEntry {
 // the others stay without. Throws Error (at `where`) on splits other than train, dev, test, unseen.
 std::string AssignSplits(const std::vector<SplitEntry>& transcripts, const std::string& where);
 
-// The split that AssignSplits would give.
-std::string SplitByHash(const std::string& situation_or_id);
+// The split that AssignSplits gives where there are none.
+std::string SplitByHash(const std::string& id, const Labels& labels);
 
 }  // namespace extrospect

@@ -23,8 +23,7 @@ struct AskOptions {
   uint64_t seed = 0;
 };
 
-// Everything that the user may get wrong throws UsageError and
-// changes nothing.
+// Everything that the user may get wrong throws UsageError and changes nothing.
 class AskSession {
  public:
   // Both must outlive the session. Throws Error unless the decoder answers questions and fits the

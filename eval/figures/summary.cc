@@ -107,7 +107,6 @@ ordered_json Identification(const Records& all, const GroupKey& key,
 }
 
 ordered_json Detection(const Records& records, const Records& noise) {
-  const auto score = [](const TrialRecord& record) { return record.detection; };
   const auto detected = [](const TrialRecord& record) { return record.detected; };
   Records signals;
   for (const TrialRecord* record : records) {
@@ -125,6 +124,8 @@ ordered_json Detection(const Records& records, const Records& noise) {
   if (signals.empty()) return nullptr;
   const auto hits = std::count_if(signals.begin(), signals.end(),
                                   [](const auto* record) { return record->detected; });
+  const std::vector<ClusteredValue> scores =
+      Clustered(signals, [](const TrialRecord& record) { return record.detection; });
   const auto n_signal = static_cast<int64_t>(signals.size());
   const auto n_noise = static_cast<int64_t>(noise_scores.size());
   ordered_json figures;
@@ -133,8 +134,8 @@ ordered_json Detection(const Records& records, const Records& noise) {
   figures["hit_rate"] = Share(signals, detected);
   figures["false_alarm_rate"] = Interval(WilsonInterval(false_alarms, n_noise));
   figures["d_prime"] = Number(DPrime(hits, n_signal, false_alarms, n_noise));
-  figures["auroc"] = Interval(Auroc(Clustered(signals, score), noise_scores));
-  figures["mean_signal"] = Number(ClusteredMean(Clustered(signals, score)).value);
+  figures["auroc"] = Interval(Auroc(scores, noise_scores));
+  figures["mean_signal"] = Number(ClusteredMean(scores).value);
   figures["mean_noise"] = Number(Mean(noise_scores));
   return figures;
 }

@@ -26,7 +26,7 @@ std::string SplitOf(const ActivationLayout::TranscriptRows& transcript, const st
   const auto line = ParseBoundedJson(transcript.json, where);
   const Labels labels = line.is_object() ? ParseLabels(line, where) : Labels();
   if (!labels.split.empty()) return labels.split;
-  return SplitByHash(labels.situation.empty() ? transcript.id : labels.situation);
+  return SplitByHash(transcript.id, labels);
 }
 
 }  // namespace
@@ -113,13 +113,12 @@ ContextExample ContextTask::Draw(bool held_out, RandomStream& random) const {
       .At(reader_.path().string());
 }
 
-std::string ContextFingerprint(const std::filesystem::path& path) {
-  const ActivationReader reader(path);
-  const ActivationOrigin& origin = reader.origin();
+std::string ContextTask::Fingerprint() const {
+  const ActivationOrigin& origin = reader_.origin();
   Sha256 hash;
   hash.Add(origin.model_sha256 + origin.config);
-  for (const auto& transcript : reader.layout().transcripts) hash.Add(transcript.json + "\n");
-  const auto& ids = reader.layout().token_id;
+  for (const auto& transcript : reader_.layout().transcripts) hash.Add(transcript.json + "\n");
+  const auto& ids = reader_.layout().token_id;
   hash.Add(std::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
   return hash.HexDigest();
 }

@@ -38,6 +38,9 @@ class ContextTask {
   // From transcripts of the split "train", or, `held_out`, from those of "dev".
   ContextExample Draw(bool held_out, RandomStream& random) const;
 
+  // SHA-256 (hexadecimal) of what the questions follow from: the file's model, run and tokens.
+  std::string Fingerprint() const;
+
  private:
   std::string TextOf(uint64_t first_row, int64_t count) const;
 
@@ -47,8 +50,5 @@ class ContextTask {
   int64_t max_tokens_;
   std::vector<uint64_t> train_, dev_;  // rows
 };
-
-// SHA-256 (hexadecimal) of what the questions from this file follow from: model, run and tokens.
-std::string ContextFingerprint(const std::filesystem::path& path);
 
 }  // namespace extrospect

@@ -17,7 +17,6 @@
 #include "model/index_tensor.h"
 #include "train/judge.h"
 #include "train/loop/loop.h"
-#include "train/oracle/context_task.h"
 #include "train/oracle/oracle_init.h"
 #include "train/oracle/oracle_loss.h"
 #include "train/oracle/oracle_rows.h"
@@ -71,8 +70,8 @@ class OracleTrainee : public Trainee {
   // Every answer token of a step counts the same, whatever part it is in.
   at::Tensor Loss(int64_t step, int64_t part) override {
     if (step != drawn_step_) {
-      drawn_ = source_.Draw(step);
       noise_ = source_.Noise(step);
+      drawn_ = source_.Draw(step, noise_);
       drawn_step_ = step;
     }
     int64_t answer_tokens = 0;
@@ -89,6 +88,8 @@ class OracleTrainee : public Trainee {
     if (!source_.held_out().empty()) metrics["context"] = ContextFigures();
     return {-dev.cross_entropy, std::move(metrics)};
   }
+
+  std::string ContextFingerprint() const { return source_.ContextFingerprint(); }
 
   // Copies of the weights as they are.
   OracleWeights Weights() const {
@@ -318,9 +319,7 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   OracleStart start = StartOracle(data, config, run.kind, spec, *model, log);
   OracleTrainee trainee(data, config, spec, std::move(start), model);
   LoopOptions options = MakeLoopOptions(run, data);
-  if (run.kind == "oracle" && run.config.Number("context.share") > 0) {
-    options.fingerprint += ContextFingerprint(run.config.Text("context.activations"));
-  }
+  options.fingerprint += trainee.ContextFingerprint();
   const int64_t best_step = RunTraining(trainee, options, log).best_step;
   OracleWeights weights = trainee.Weights();
   const double dropout = run.kind == "oracle" ? config.Number("lora.dropout") : 0.0;

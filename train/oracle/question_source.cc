@@ -38,12 +38,11 @@ QuestionSource::QuestionSource(const TrainingData& data, const Config& config,
   }
 }
 
-std::vector<Question> QuestionSource::Draw(int64_t step) {
+std::vector<Question> QuestionSource::Draw(int64_t step, const at::Tensor& noise) {
   RandomStream random(seed_, "oracle/questions/" + std::to_string(step));
   RandomStream faint(seed_, "oracle/faint/" + std::to_string(step));
   const int64_t size = config_.Integer("batch");
   const auto& split = data_.rows.split.at("train");
-  const at::Tensor noise = Noise(step);
   std::vector<Question> questions;
   for (int64_t at = step * size; at < (step + 1) * size; ++at) {
     if (context_ && random.Uniform() < config_.Number("context.share")) {

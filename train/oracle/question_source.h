@@ -39,14 +39,16 @@ class QuestionSource {
                  const StackedReading* reading, const OracleRows& rows,
                  std::shared_ptr<const LanguageModel> model);
 
-  // Epochs over the rows are permutations, each with a stream of its own.
-  std::vector<Question> Draw(int64_t step);
   // What is added to the rows of a step as a whole, so that its parts see what they would have seen
   // together: [questions, hooks, d_model].
   at::Tensor Noise(int64_t step) const;
+  // Epochs over the rows are permutations, each with a stream of its own. `noise` is the step's.
+  std::vector<Question> Draw(int64_t step, const at::Tensor& noise);
 
   // Context questions about transcripts of dev; none without context.share.
   const std::vector<Question>& held_out() const { return held_out_; }
+  // See ContextTask; empty without context.share.
+  std::string ContextFingerprint() const { return context_ ? context_->Fingerprint() : ""; }
   // What every prompt begins with.
   const std::vector<int32_t>& prefix() const { return prefix_; }
 
