@@ -9,12 +9,80 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "model/index_tensor.h"
 
 namespace extrospect {
 namespace {
 
 // Rows read at once: enough to be quick, little enough to stay in the cache's neighbourhood.
 constexpr uint64_t kRowsAtOnce = 4096;
+
+[[noreturn]] void ThrowNotFinite(const ActivationReader& reader, const std::string& hook,
+                                 uint64_t row) {
+  const ActivationLayout& layout = reader.layout();
+  throw Error("an activation is not finite")
+      .At(reader.path().string() + ", " + hook + ", transcript " +
+          layout.transcripts[layout.transcript[row]].id + ", position " +
+          std::to_string(layout.position[row]))
+      .Hint(
+          "the file is damaged, or the model's numbers overflowed: extract with --dtype f32, or "
+          "leave the transcript out");
+}
+
+// Rows [first, first + count) of the file, [count, hooks, d_model].
+at::Tensor ReadRange(const ActivationReader& reader, const std::vector<std::string>& hooks,
+                     uint64_t first, uint64_t count) {
+  const int64_t d = reader.origin().d_model, n = static_cast<int64_t>(count);
+  const at::Tensor rows = at::empty({n, static_cast<int64_t>(hooks.size()), d},
+                                    at::TensorOptions(at::kFloat).device(at::kCPU));
+  const at::Tensor one = at::empty({n, d}, rows.options());
+  float* const data = one.mutable_data_ptr<float>();
+  for (size_t hook = 0; hook < hooks.size(); ++hook) {
+    reader.Read(hooks[hook], first, count, {data, static_cast<size_t>(one.numel())});
+    for (int64_t i = 0; i < n; ++i) {
+      if (!std::all_of(data + i * d, data + (i + 1) * d,
+                       [](float x) { return std::isfinite(x); })) {
+        ThrowNotFinite(reader, hooks[hook], first + static_cast<uint64_t>(i));
+      }
+    }
+    rows.select(1, static_cast<int64_t>(hook)).copy_(one);
+  }
+  return rows;
+}
+
+// The sources of a row, of a range of the file that begins with row `first`.
+at::Tensor SourcesOf(const at::Tensor& range, uint64_t first, const RowPlan::Row& row) {
+  const auto begin = static_cast<int64_t>(row.sources.front() - first);
+  const auto count = static_cast<int64_t>(row.sources.size());
+  if (row.sources.back() - row.sources.front() + 1 == row.sources.size()) {
+    return range.narrow(0, begin, count);
+  }
+  std::vector<int64_t> places;
+  for (const uint64_t source : row.sources) places.push_back(static_cast<int64_t>(source - first));
+  return range.index_select(0, IndexTensor(places, at::kCPU));
+}
+
+// Rows of the plan lie in the file one behind another: some at a time, front to back.
+at::Tensor LoadAttended(const ActivationReader& reader, const RowPlan& plan,
+                        const std::vector<std::string>& hooks, const TokenPool& pool) {
+  const at::Tensor out = at::zeros({static_cast<int64_t>(plan.rows.size()),
+                                    static_cast<int64_t>(hooks.size()), reader.origin().d_model},
+                                   at::TensorOptions(at::kFloat).device(at::kCPU));
+  for (size_t begin = 0, end = 0; begin < plan.rows.size(); begin = end) {
+    const uint64_t first = plan.rows[begin].sources.front();
+    uint64_t last = first;
+    for (; end < plan.rows.size(); ++end) {
+      const uint64_t reaches = std::max(last, plan.rows[end].sources.back());
+      if (end > begin && reaches - first >= kRowsAtOnce) break;
+      last = reaches;
+    }
+    const at::Tensor range = ReadRange(reader, hooks, first, last - first + 1);
+    for (size_t i = begin; i < end; ++i) {
+      out[static_cast<int64_t>(i)].copy_(pool(SourcesOf(range, first, plan.rows[i])));
+    }
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -65,13 +133,13 @@ RowPlan PlanRows(const ActivationReader& reader, const std::string& selection,
         .Found(Join(file.names))
         .Hint("extract with --tokens " + selection);
   }
-  if (pool == "none" && file.pool == "mean") {
+  if (pool != "mean" && file.pool == "mean") {
     throw Error("the activation file holds means over tokens, not single tokens")
         .At(path)
         .Hint("extract with --pool none");
   }
   const ActivationLayout& layout = reader.layout();
-  const bool merge = pool == "mean" && file.pool == "none";
+  const bool merge = pool != "none" && file.pool == "none";
   RowPlan plan;
   for (uint64_t row = 0; row < layout.n_rows(); ++row) {
     if (!layout.selection.empty() && layout.selection[row] != number) continue;
@@ -91,7 +159,8 @@ RowPlan PlanRows(const ActivationReader& reader, const std::string& selection,
 }
 
 at::Tensor LoadRows(const ActivationReader& reader, const RowPlan& plan,
-                    const std::vector<std::string>& hooks) {
+                    const std::vector<std::string>& hooks, const TokenPool& pool) {
+  if (pool.attends()) return LoadAttended(reader, plan, hooks, pool);
   const auto n = static_cast<int64_t>(plan.rows.size());
   const int64_t d = reader.origin().d_model;
   const auto n_hooks = static_cast<int64_t>(hooks.size());
@@ -126,20 +195,17 @@ at::Tensor LoadRows(const ActivationReader& reader, const RowPlan& plan,
           finite &= std::isfinite(from[j]);
           to[j] += weight * from[j];
         }
-        if (!finite) {
-          const auto& layout = reader.layout();
-          throw Error("an activation is not finite")
-              .At(reader.path().string() + ", " + hooks[hook] + ", transcript " +
-                  layout.transcripts[layout.transcript[first + k]].id + ", position " +
-                  std::to_string(layout.position[first + k]))
-              .Hint(
-                  "the file is damaged, or the model's numbers overflowed: extract with --dtype "
-                  "f32, or leave the transcript out");
-        }
+        if (!finite) ThrowNotFinite(reader, hooks[hook], first + k);
       }
     }
   }
   return out;
+}
+
+at::Tensor LoadSources(const ActivationReader& reader, const RowPlan::Row& row,
+                       const std::vector<std::string>& hooks) {
+  const uint64_t first = row.sources.front(), count = row.sources.back() - first + 1;
+  return SourcesOf(ReadRange(reader, hooks, first, count), first, row);
 }
 
 }  // namespace extrospect

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "decode/token_pool.h"
 #include "records/activations.h"
 
 namespace extrospect {
@@ -30,19 +31,23 @@ struct RowPlan {
     uint32_t position = 0;
     uint32_t first_position = 0;
     int32_t token_id = 0;
-    std::vector<uint64_t> sources;  // rows of the file, whose mean this is
+    std::vector<uint64_t> sources;  // rows of the file that this is made of, ascending
   };
   std::vector<Row> rows;
 };
 
-// Every row of a selection; with pool "mean" over a file that is not pooled, the mean of each
-// transcript's. Throws Error naming the file if it has no such selection, or only pooled rows where
-// single tokens are asked for.
+// Every row of a selection; with a pool ("mean", "attention") over a file that is not pooled, one
+// row of each transcript. Throws Error naming the file if it has no such selection, or only means
+// where single tokens are needed (pools "none" and "attention").
 RowPlan PlanRows(const ActivationReader& reader, const std::string& selection,
                  const std::string& pool);
 
-// [rows, hooks, d_model] float32 on the CPU.
+// [rows, hooks, d_model] float32 on the CPU, each made of its sources by `pool`.
 at::Tensor LoadRows(const ActivationReader& reader, const RowPlan& plan,
-                    const std::vector<std::string>& hooks);
+                    const std::vector<std::string>& hooks, const TokenPool& pool);
+
+// The sources of one row as they are, [sources, hooks, d_model] float32 on the CPU.
+at::Tensor LoadSources(const ActivationReader& reader, const RowPlan::Row& row,
+                       const std::vector<std::string>& hooks);
 
 }  // namespace extrospect

@@ -82,13 +82,13 @@ Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::F
   CheckFits(info, reader.origin(), reader.hooks(), flags.activations);
   const std::vector<Transcript> transcripts = TranscriptsOf(reader);
   const bool per_token = flags.per == "token";
-  RowPlan plan = PlanRows(reader, info.selection, per_token ? "none" : "mean");
+  RowPlan plan = PlanRows(reader, info.selection, per_token ? "none" : info.token_pool.name());
   if (flags.limit >= 0) {
     std::erase_if(plan.rows, [&](const RowPlan::Row& row) {
       return static_cast<int64_t>(row.transcript) >= flags.limit;
     });
   }
-  at::Tensor rows = LoadRows(reader, plan, info.hooks);
+  at::Tensor rows = LoadRows(reader, plan, info.hooks, info.token_pool);
   std::vector<uint32_t> owner;
   std::vector<RowOrigin> origins;
   for (const RowPlan::Row& row : plan.rows) {
@@ -99,7 +99,9 @@ Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::F
                        .first_position = row.first_position,
                        .token = ""});
   }
-  if (per_token && info.pool == "mean") rows = RunningMean(rows, owner, flags.window);
+  if (per_token && info.pool != "none") {
+    rows = info.token_pool.Running(rows, owner, flags.window);
+  }
   Progress progress("decode", "rows", rows.size(0), stream);
   Decoded decoded;
   decoded.readings = ReadRows(decoder, rows.to(ParseDevices(flags.compute.device).front()), origins,
@@ -194,7 +196,7 @@ void AddDecodeCommand(CLI::App& app) {
       ->capture_default_str();
   command
       ->add_option("--window", flags->window,
-                   "Tokens that a token's reading averages, for decoders trained on means")
+                   "Tokens that a token's reading pools, for decoders trained on pooled rows")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--top", flags->top, "Emotions in a reading; at least 10")

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "decode/token_pool.h"
 #include "records/activations.h"
 #include "records/lexicon.h"
 
@@ -25,7 +26,8 @@ struct DecoderInfo {
   int64_t d_model = 0;
   std::vector<std::string> hooks;  // in the order of the rows' second dimension
   std::string selection;           // token selection, see extract/selection.h: "content"
-  std::string pool;                // "mean": over the selection; "none": a row for each token
+  std::string pool;                // of the selection: "mean", "attention"; "none": a row a token
+  TokenPool token_pool;            // how pooled rows are made; attends where pool says so
 
   Lexicon lexicon;  // the classes, in the order of the log-probabilities' columns
   // Whether probabilities do not depend on whose feeling is asked for.

@@ -15,6 +15,7 @@
 #include "decode/probe.h"
 #include "decode/small.h"
 #include "model/hooks.h"
+#include "model/weights/weight_file.h"
 
 namespace extrospect {
 namespace {
@@ -152,8 +153,29 @@ Lexicon ReadLexicon(const Fields& fields, const std::string& where) {
   return Lexicon(std::move(emotions));
 }
 
-bool IsHash(const std::string& text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
+std::string ReadHash(const Fields& fields, const char* name) {
+  const std::string text = fields.Text(name);
+  if (text.size() != 64 || text.find_first_not_of("0123456789abcdef") != text.npos) {
+    throw fields.Wrong(name, "64 hexadecimal digits").Found(text.substr(0, 80));
+  }
+  return text;
+}
+
+// Throws Error unless the file is the one that decoder.json names.
+void CheckHash(const std::filesystem::path& path, const std::string& sha256) {
+  const std::string found = Sha256HexOfFile(path);
+  if (found != sha256) {
+    throw Error("a file of the decoder is not the one that decoder.json names")
+        .At(path.string())
+        .Expected("sha256 " + sha256)
+        .Found(found);
+  }
+}
+
+TokenPool LoadTokenPool(const std::filesystem::path& path, const DecoderInfo& info) {
+  const auto hooks = static_cast<int64_t>(info.hooks.size());
+  return TokenPool(
+      LoadTensor(SafetensorsFile(path), "query", {hooks, info.d_model}, at::Device(at::kCPU)));
 }
 
 }  // namespace
@@ -180,9 +202,10 @@ DecoderFile ParseDecoderJson(std::string_view text, const std::string& where) {
   info.hooks = ReadHooks(fields);
   info.selection = fields.Text("selection", 1024);
   info.pool = fields.Text("pool", 64);
-  if (info.pool != "mean" && info.pool != "none") {
-    throw fields.Wrong("pool", "mean or none").Found(info.pool);
+  if (info.pool != "mean" && info.pool != "attention" && info.pool != "none") {
+    throw fields.Wrong("pool", "mean, attention or none").Found(info.pool);
   }
+  if (info.pool == "attention") file.pool_sha256 = ReadHash(fields, "pool_sha256");
   info.lexicon = ReadLexicon(fields, where);
   info.holder_independent = fields.Flag("holder_independent");
   info.temperature = fields.Number("temperature", 1e-3, 1e3);
@@ -194,11 +217,7 @@ DecoderFile ParseDecoderJson(std::string_view text, const std::string& where) {
       training.Get("config", "an object", [](const json& value) { return value.is_object(); })
           .dump(-1, ' ', false, json::error_handler_t::replace);
   info.created_by = fields.Text("created_by");
-  file.weights_sha256 = fields.Text("weights_sha256");
-  if (!IsHash(file.weights_sha256)) {
-    throw fields.Wrong("weights_sha256", "64 hexadecimal digits")
-        .Found(file.weights_sha256.substr(0, 80));
-  }
+  file.weights_sha256 = ReadHash(fields, "weights_sha256");
   file.body = fields.Get(info.kind, "an object of the decoder's kind",
                          [](const json& value) { return value.is_object(); });
   return file;
@@ -218,12 +237,10 @@ std::unique_ptr<Decoder> LoadDecoder(const std::filesystem::path& folder, at::De
   file.info.name =
       (absolute.has_filename() ? absolute.filename() : absolute.parent_path().filename()).string();
   const std::filesystem::path weights = folder / "weights.safetensors";
-  const std::string found = Sha256HexOfFile(weights);
-  if (found != file.weights_sha256) {
-    throw Error("the decoder's weights are not those that decoder.json names")
-        .At(weights.string())
-        .Expected("sha256 " + file.weights_sha256)
-        .Found(found);
+  CheckHash(weights, file.weights_sha256);
+  if (file.info.pool == "attention") {
+    CheckHash(folder / kPoolFile, file.pool_sha256);
+    file.info.token_pool = LoadTokenPool(folder / kPoolFile, file.info);
   }
   if (file.info.kind == "probe") return Probe::Load(file, weights, device);
   if (file.info.kind == "small") return Small::Load(file, folder, device);
@@ -271,7 +288,7 @@ void WriteDecoderJson(const std::filesystem::path& folder, const DecoderInfo& in
                        {"arousal", emotion.arousal},
                        {"near", emotion.near}});
   }
-  const ordered_json object = {
+  ordered_json object = {
       {"format", "extrospect.decoder"},
       {"format_version", kDecoderFormatVersion},
       {"kind", info.kind},
@@ -298,6 +315,7 @@ void WriteDecoderJson(const std::filesystem::path& folder, const DecoderInfo& in
       {"weights_sha256", Sha256HexOfFile(folder / "weights.safetensors")},
       {"lexicon", lexicon},
   };
+  if (info.token_pool.attends()) object["pool_sha256"] = Sha256HexOfFile(folder / kPoolFile);
   WriteFileAtomically(folder / "decoder.json", object.dump(1) + "\n");
 }
 

@@ -15,6 +15,8 @@
 namespace extrospect {
 
 inline constexpr int kDecoderFormatVersion = 1;
+// The query of a decoder that pools tokens by attention: "query" [hooks, d_model] float32.
+inline constexpr const char* kPoolFile = "pool.safetensors";
 inline constexpr size_t kMaxDecoderJsonBytes = size_t{64} << 20;
 
 // decoder.json, parsed and checked: what all kinds share, and the kind's own part.
@@ -22,6 +24,7 @@ struct DecoderFile {
   DecoderInfo info;
   nlohmann::json body;         // the object under the kind's name
   std::string weights_sha256;  // of weights.safetensors
+  std::string pool_sha256;     // of pool.safetensors, where the pool is attention
 };
 
 // Checks every field; throws Error naming `where` and the field. Touches no other file.

@@ -17,7 +17,8 @@ namespace {
 // Transcripts whose activations are in memory together.
 constexpr size_t kTranscriptsAtOnce = 128;
 
-// One part: extraction of every token, then readings of the means and, if asked for, of tokens.
+// One part: extraction of every token, then readings of the pooled rows and, if asked for, of
+// tokens.
 class Part {
  public:
   Part(const Decoder& decoder, const LanguageModel& model,
@@ -29,7 +30,7 @@ class Part {
   }
 
   void ReadWhole(TranscriptReadings& out) const {
-    std::vector<at::Tensor> means;
+    std::vector<at::Tensor> rows;
     std::vector<RowOrigin> origins;
     for (size_t i = 0; i < transcripts_.size(); ++i) {
       const auto& prepared = tokens_.transcripts[i];
@@ -37,11 +38,12 @@ class Part {
           PositionsOf(decoder_.info(), transcripts_[i], prepared);
       std::vector<int64_t> indices;
       for (const uint32_t position : positions) indices.push_back(First(i) + position);
-      means.push_back(tokens_.rows.index_select(0, IndexTensor(indices, at::kCPU)).mean(0));
+      rows.push_back(
+          decoder_.info().token_pool(tokens_.rows.index_select(0, IndexTensor(indices, at::kCPU))));
       origins.push_back(Origin(i, positions.front(), positions.back()));
     }
     std::vector<Reading> readings =
-        extrospect::ReadRows(decoder_, at::stack(means), origins, options_.read, {});
+        extrospect::ReadRows(decoder_, at::stack(rows), origins, options_.read, {});
     std::move(readings.begin(), readings.end(), std::back_inserter(out.whole));
     ThrowIfInterrupted("");
   }
@@ -60,10 +62,9 @@ class Part {
       }
     }
     if (indices.empty()) return;
-    const bool means = decoder_.info().pool == "mean";
-    const at::Tensor rows =
-        RunningMean(tokens_.rows.index_select(0, IndexTensor(indices, at::kCPU)), transcript,
-                    means ? options_.window : 1);
+    const at::Tensor rows = decoder_.info().token_pool.Running(
+        tokens_.rows.index_select(0, IndexTensor(indices, at::kCPU)), transcript,
+        decoder_.info().pool == "none" ? 1 : options_.window);
     std::vector<Reading> readings =
         extrospect::ReadRows(decoder_, rows, origins, options_.read_tokens, {});
     ThrowIfInterrupted("");

@@ -64,28 +64,6 @@ std::string DecoderName(const DecoderInfo& info) {
   return info.name + " (sha256 " + info.sha256.substr(0, 12) + ")";
 }
 
-at::Tensor RunningMean(const at::Tensor& rows, const std::vector<uint32_t>& transcript,
-                       int64_t window) {
-  if (window <= 1 || rows.size(0) == 0) return rows;
-  const c10::InferenceMode inference;
-  // Differences of running sums, in float64 since they grow.
-  const at::Tensor sums =
-      at::cat({at::zeros_like(rows.narrow(0, 0, 1), at::kDouble), rows.to(at::kDouble).cumsum(0)});
-  std::vector<int64_t> from;
-  std::vector<double> count;
-  int64_t start = 0;
-  for (int64_t i = 0; i < rows.size(0); ++i) {
-    if (i > 0 && transcript[i] != transcript[i - 1]) start = i;
-    from.push_back(std::max(start, i - window + 1));
-    count.push_back(static_cast<double>(i + 1 - from.back()));
-  }
-  const auto cpu = at::TensorOptions().device(at::kCPU);
-  const at::Tensor first = at::tensor(from, cpu.dtype(at::kLong)).to(rows.device());
-  const at::Tensor n = at::tensor(count, cpu.dtype(at::kDouble)).to(rows.device());
-  return ((sums.narrow(0, 1, rows.size(0)) - sums.index_select(0, first)) / n.view({-1, 1, 1}))
-      .to(at::kFloat);
-}
-
 std::vector<Reading> ReadRows(const Decoder& decoder, const at::Tensor& rows,
                               const std::vector<RowOrigin>& origins, const ReadOptions& options,
                               const std::function<void(int64_t rows)>& progress) {

@@ -42,12 +42,6 @@ std::vector<Reading> ReadRows(const Decoder& decoder, const at::Tensor& rows,
                               const std::vector<RowOrigin>& origins, const ReadOptions& options,
                               const std::function<void(int64_t rows)>& progress);
 
-// Rows of single tokens, each averaged with up to `window` − 1 rows before it in the same
-// transcript: a decoder that was trained on means reads single tokens badly, and runs of tokens
-// well. Rows of a transcript lie together. rows: [n, hooks, d_model].
-at::Tensor RunningMean(const at::Tensor& rows, const std::vector<uint32_t>& transcript,
-                       int64_t window);
-
 // The name by which readings refer to their decoder: "probe (sha256 0123456789ab)".
 std::string DecoderName(const DecoderInfo& info);
 

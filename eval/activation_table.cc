@@ -15,9 +15,10 @@ ActivationTable::ActivationTable(const std::filesystem::path& path) : reader_(pa
 }
 
 ActivationTable::Rows ActivationTable::Read(const std::vector<std::string>& hooks,
-                                            const std::string& selection) const {
-  const RowPlan plan = PlanRows(reader_, selection, "mean");
-  const at::Tensor values = LoadRows(reader_, plan, hooks);
+                                            const std::string& selection,
+                                            const TokenPool& pool) const {
+  const RowPlan plan = PlanRows(reader_, selection, pool.name());
+  const at::Tensor values = LoadRows(reader_, plan, hooks, pool);
   const auto n = static_cast<int64_t>(transcripts_.size());
   Rows rows;
   rows.has.assign(n, 0);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "decode/token_pool.h"
 #include "records/activations.h"
 #include "records/transcripts.h"
 
@@ -21,14 +22,15 @@ class ActivationTable {
   // The transcripts that the file carries, in its order, with their labels.
   const std::vector<Transcript>& transcripts() const { return transcripts_; }
   // For each transcript a row of every hook, [transcripts, hooks, d_model] float32 on the CPU; the
-  // mean where a selection has several rows. Transcripts without such rows have has[i] == 0 and
+  // pool of a selection with several rows. Transcripts without such rows have has[i] == 0 and
   // zeros. Throws Error if hook or selection are not in the file.
   struct Rows {
     at::Tensor values;
     std::vector<uint8_t> has;
     std::vector<uint32_t> first_position, position;  // by transcript
   };
-  Rows Read(const std::vector<std::string>& hooks, const std::string& selection) const;
+  Rows Read(const std::vector<std::string>& hooks, const std::string& selection,
+            const TokenPool& pool) const;
 
  private:
   ActivationReader reader_;

@@ -119,7 +119,7 @@ void CalibrateOnDev(const ActivationTable& table, const std::vector<Transcript>&
                     std::vector<DecoderChannel>& decoders) {
   for (DecoderChannel& channel : decoders) {
     const DecoderInfo& info = channel.decoder->info();
-    const ActivationTable::Rows rows = table.Read(info.hooks, info.selection);
+    const ActivationTable::Rows rows = table.Read(info.hooks, info.selection, info.token_pool);
     std::vector<at::Tensor> neutral;
     std::vector<std::string> holders;
     for (size_t i = 0; i < transcripts.size(); ++i) {

@@ -64,7 +64,7 @@ nlohmann::ordered_json RunInjected(const EvalSetup& setup, const TextReader& rea
   for (const DecoderChannel& channel : setup.decoders) {
     for (const std::string& reading : readings) {
       run.reads.push_back({channel.blocks(), Selection::Parse(channel.decoder->info().selection),
-                           reading == "after"});
+                           reading == "after", channel.decoder->info().token_pool});
     }
   }
   std::vector<Gathered> gathered(run.reads.size());

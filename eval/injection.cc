@@ -94,12 +94,8 @@ class Runner {
       for (size_t s = 0; s < run_.reads.size(); ++s) {
         const std::vector<uint32_t> positions = PositionsOf(run_.reads[s], trials[i]->transcript);
         if (!Note(batch, s, i, positions)) continue;
-        const std::vector<int64_t> places(positions.begin(), positions.end());
-        for (size_t b = 0; b < run_.reads[s].blocks.size(); ++b) {
-          const at::Tensor& rows = clean.blocks.at(run_.reads[s].blocks[b]);
-          batch.rows[s][static_cast<int64_t>(i)][static_cast<int64_t>(b)].copy_(
-              rows.index_select(0, IndexTensor(places, rows.device())).mean(0));
-        }
+        batch.rows[s][static_cast<int64_t>(i)].copy_(
+            run_.reads[s].pool(CleanRows(clean, run_.reads[s].blocks, positions)));
       }
     }
     return batch;
@@ -146,9 +142,12 @@ class Runner {
     residual.index_add_(0, IndexTensor(injected_rows, device), added.to(residual.scalar_type()));
 
     // Means over new rows as one matrix product a spec; rows before the injection are added below.
+    // Attention has to see all blocks at once: the rows that it is over are kept.
     std::vector<at::Tensor> selectors;
+    std::vector<KeptRows> kept(run_.reads.size());
     for (size_t s = 0; s < run_.reads.size(); ++s) {
       selectors.push_back(MakeSelector(batch, s, trials, first_rows, row).to(device));
+      if (run_.reads[s].pool.attends()) kept[s] = PlanKept(run_.reads[s], trials, first_rows);
     }
     ForwardOptions forward;
     forward.sequences = sequences;
@@ -160,13 +159,25 @@ class Runner {
         const auto& blocks = run_.reads[s].blocks;
         const auto found = std::find(blocks.begin(), blocks.end(), block);
         if (found == blocks.end()) continue;
+        if (run_.reads[s].pool.attends()) {
+          const at::Tensor rows =
+              after.index_select(0, IndexTensor(kept[s].places, after.device())).to(at::kFloat);
+          kept[s].blocks[static_cast<size_t>(found - blocks.begin())] = rows.to(at::kCPU);
+          continue;
+        }
         batch.rows[s]
             .select(1, found - blocks.begin())
             .copy_(at::matmul(selectors[s].to(after.device()), after.to(at::kFloat)));
       }
     };
     transformer_.Forward(forward);
-    AddCleanParts(batch, trials, cleans);
+    for (size_t s = 0; s < run_.reads.size(); ++s) {
+      if (run_.reads[s].pool.attends()) {
+        PoolKept(batch, s, kept[s], cleans);
+      } else {
+        AddCleanParts(batch, s, cleans);
+      }
+    }
     return batch;
   }
 
@@ -234,25 +245,75 @@ class Runner {
     return selector;
   }
 
+  // Rows of the clean pass at some positions, [positions, blocks, d_model] float32 on the CPU.
+  static at::Tensor CleanRows(const Clean& clean, const std::vector<int64_t>& blocks,
+                              const std::vector<uint32_t>& positions) {
+    const std::vector<int64_t> places(positions.begin(), positions.end());
+    std::vector<at::Tensor> rows;
+    for (const int64_t block : blocks) {
+      const at::Tensor& all = clean.blocks.at(block);
+      rows.push_back(
+          all.index_select(0, IndexTensor(places, all.device())).to(at::kFloat).to(at::kCPU));
+    }
+    return at::stack(rows, 1);
+  }
+
+  // A read's positions that lie before the recomputed part of a trial's transcript.
+  std::vector<uint32_t> Before(const InjectedTrial& trial, const ReadSpec& spec) const {
+    std::vector<uint32_t> positions = PositionsOf(spec, trial.transcript);
+    std::erase_if(positions, [&](uint32_t position) { return position >= Begin(trial); });
+    return positions;
+  }
+
   // Rows before the injection are those of the clean pass.
-  void AddCleanParts(InjectedBatch& batch, const std::vector<const InjectedTrial*>& trials,
+  void AddCleanParts(InjectedBatch& batch, size_t spec,
                      const std::map<size_t, Clean>& cleans) const {
-    for (size_t s = 0; s < run_.reads.size(); ++s) {
-      for (size_t i = 0; i < trials.size(); ++i) {
-        const std::vector<uint32_t> positions = PositionsOf(run_.reads[s], trials[i]->transcript);
-        std::vector<int64_t> before;
-        for (const uint32_t position : positions) {
-          if (position < Begin(*trials[i])) before.push_back(position);
-        }
-        if (before.empty()) continue;
-        for (size_t b = 0; b < run_.reads[s].blocks.size(); ++b) {
-          const at::Tensor& rows =
-              cleans.at(trials[i]->transcript).blocks.at(run_.reads[s].blocks[b]);
-          const at::Tensor sum = rows.index_select(0, IndexTensor(before, rows.device())).sum(0);
-          batch.rows[s][static_cast<int64_t>(i)][static_cast<int64_t>(b)].add_(
-              sum.to(at::kFloat).to(at::kCPU) / static_cast<double>(positions.size()));
-        }
+    const ReadSpec& read = run_.reads[spec];
+    for (size_t i = 0; i < batch.trials.size(); ++i) {
+      const InjectedTrial& trial = *batch.trials[i];
+      const std::vector<uint32_t> before = Before(trial, read);
+      if (before.empty()) continue;
+      const auto n = static_cast<double>(PositionsOf(read, trial.transcript).size());
+      batch.rows[spec][static_cast<int64_t>(i)].add_(
+          CleanRows(cleans.at(trial.transcript), read.blocks, before).sum(0) / n);
+    }
+  }
+
+  // The new rows that one read is over, those of a trial together.
+  struct KeptRows {
+    std::vector<int64_t> places;     // in the batch
+    std::vector<int64_t> counts;     // by trial
+    std::vector<at::Tensor> blocks;  // [places, d_model] float32 on the CPU, by the read's blocks
+  };
+
+  KeptRows PlanKept(const ReadSpec& read, const std::vector<const InjectedTrial*>& trials,
+                    const std::vector<int64_t>& first_rows) const {
+    KeptRows kept;
+    kept.blocks.resize(read.blocks.size());
+    for (size_t i = 0; i < trials.size(); ++i) {
+      const size_t before = kept.places.size();
+      for (const uint32_t position : PositionsOf(read, trials[i]->transcript)) {
+        if (position < Begin(*trials[i])) continue;
+        kept.places.push_back(first_rows[i] + position - Begin(*trials[i]));
       }
+      kept.counts.push_back(static_cast<int64_t>(kept.places.size() - before));
+    }
+    return kept;
+  }
+
+  void PoolKept(InjectedBatch& batch, size_t spec, const KeptRows& kept,
+                const std::map<size_t, Clean>& cleans) const {
+    const ReadSpec& read = run_.reads[spec];
+    const at::Tensor rows = at::stack(kept.blocks, 1);
+    int64_t first = 0;
+    for (size_t i = 0; i < batch.trials.size(); ++i) {
+      const InjectedTrial& trial = *batch.trials[i];
+      at::Tensor own = rows.narrow(0, first, kept.counts[i]);
+      first += kept.counts[i];
+      if (const std::vector<uint32_t> before = Before(trial, read); !before.empty()) {
+        own = at::cat({CleanRows(cleans.at(trial.transcript), read.blocks, before), own});
+      }
+      if (own.size(0) > 0) batch.rows[spec][static_cast<int64_t>(i)].copy_(read.pool(own));
     }
   }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "decode/token_pool.h"
 #include "eval/figures/trial_record.h"
 #include "extract/prepare.h"
 #include "extract/selection.h"
@@ -28,11 +29,12 @@ struct InjectionSpan {
 // positions if the transcript has fewer than two content tokens.
 InjectionSpan MakeSpan(const PreparedTranscript& prepared, double share);
 
-// Rows to read: the mean over the selected positions of the residual stream after each block.
+// Rows to read: the selected positions of the residual stream after each block, pooled.
 struct ReadSpec {
   std::vector<int64_t> blocks;
   Selection selection = Selection::Parse("content");
   bool after_only = false;  // only positions behind the span
+  TokenPool pool = {};      // of [positions, blocks, d_model]
 };
 
 struct InjectedTrial {

@@ -139,7 +139,8 @@ void RunNatural(const EvalSetup& setup, const TextReader& reader, const TextRead
   }
   for (const DecoderChannel& channel : setup.decoders) {
     const DecoderInfo& info = channel.decoder->info();
-    const ActivationTable::Rows rows = setup.table.Read(info.hooks, info.selection);
+    const ActivationTable::Rows rows =
+        setup.table.Read(info.hooks, info.selection, info.token_pool);
     std::vector<int64_t> indices;
     std::vector<TrialRecord> records;
     std::vector<uint8_t> sentences;

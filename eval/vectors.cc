@@ -32,7 +32,7 @@ EmotionVectors MakeEmotionVectors(const ActivationTable& table,
                                   const std::vector<Transcript>& transcripts,
                                   const Lexicon& lexicon, const std::string& hook,
                                   const std::string& selection, double project_out) {
-  const ActivationTable::Rows read = table.Read({hook}, selection);
+  const ActivationTable::Rows read = table.Read({hook}, selection, TokenPool());
   const at::Tensor rows = read.values.select(1, 0);
   std::map<std::string, std::vector<int64_t>> train, unseen;
   std::vector<int64_t> neutral;

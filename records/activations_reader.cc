@@ -227,7 +227,11 @@ void ActivationReader::Read(const std::string& hook, uint64_t first_row, uint64_
   if (first_row + count > impl_->layout.n_rows() || out.size() != count * d_model) {
     throw Error("rows outside the activation file were asked for").At(where);
   }
-  const hdf5::Handle dataset(H5Dopen2(impl_->file, ("/activations/" + hook).c_str(), H5P_DEFAULT),
+  // No cache of chunks: with one, a few rows cost a whole chunk, and nothing is read twice anyway.
+  const hdf5::Handle access(H5Pcreate(H5P_DATASET_ACCESS), "read activations", where);
+  hdf5::Check(H5Pset_chunk_cache(access, 0, 0, H5D_CHUNK_CACHE_W0_DEFAULT), "read activations",
+              where);
+  const hdf5::Handle dataset(H5Dopen2(impl_->file, ("/activations/" + hook).c_str(), access),
                              "open dataset", where);
   const hdf5::Handle stored(H5Dget_type(dataset), "read activations", where);
   const hdf5::Handle bfloat16 = hdf5::BFloat16Type();

@@ -189,10 +189,9 @@ at::Tensor RowSet::Indices(const std::string& name) const {
   return IndexTensor(found == split.end() ? std::vector<int64_t>() : found->second, at::kCPU);
 }
 
-RowSet LoadRowSet(const ActivationReader& reader, const LabelledTranscripts& transcripts,
-                  const std::vector<std::string>& hooks, const std::string& selection,
-                  const std::string& pool, at::Device device) {
-  for (const std::string& hook : hooks) {
+RowPlan PlanLabelledRows(const ActivationReader& reader, const LabelledTranscripts& transcripts,
+                         const RowSource& source, std::vector<int64_t>& example_of_row) {
+  for (const std::string& hook : source.hooks) {
     if (reader.HasHook(hook)) continue;
     throw Error("the activation file does not hold a hook that is asked for")
         .At(reader.path().string())
@@ -204,18 +203,23 @@ RowSet LoadRowSet(const ActivationReader& reader, const LabelledTranscripts& tra
   for (size_t i = 0; i < examples.size(); ++i) {
     example_of[examples[i].transcript] = static_cast<int64_t>(i);
   }
-  RowPlan plan = PlanRows(reader, selection, pool);
+  RowPlan plan = PlanRows(reader, source.selection, source.pool);
   std::erase_if(plan.rows, [&](const RowPlan::Row& row) { return example_of[row.transcript] < 0; });
+  example_of_row.clear();
+  for (const RowPlan::Row& row : plan.rows) example_of_row.push_back(example_of[row.transcript]);
+  return plan;
+}
 
+RowSet LoadRowSet(const ActivationReader& reader, const LabelledTranscripts& transcripts,
+                  const RowSource& source, at::Device device) {
   RowSet set;
+  const RowPlan plan = PlanLabelledRows(reader, transcripts, source, set.example);
   const auto n = static_cast<int64_t>(plan.rows.size());
   const int64_t classes = transcripts.lexicon().size();
   set.label = at::zeros({n}, at::TensorOptions(at::kLong).device(at::kCPU));
   set.targets = at::zeros({n, classes}, at::TensorOptions(at::kFloat).device(at::kCPU));
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t index = example_of[plan.rows[i].transcript];
-    const Example& example = examples[index];
-    set.example.push_back(index);
+    const Example& example = transcripts.examples()[set.example[i]];
     set.label.data_ptr<int64_t>()[i] = example.classes.front();
     for (const int64_t word : example.classes) {
       set.targets.data_ptr<float>()[i * classes + word] =
@@ -223,7 +227,7 @@ RowSet LoadRowSet(const ActivationReader& reader, const LabelledTranscripts& tra
     }
     set.split[example.split].push_back(i);
   }
-  set.rows = LoadRows(reader, plan, hooks).to(device);
+  set.rows = LoadRows(reader, plan, source.hooks, source.token_pool).to(device);
   set.label = set.label.to(device);
   set.targets = set.targets.to(device);
   return set;

@@ -72,9 +72,20 @@ struct RowSet {
   at::Tensor Indices(const std::string& name) const;
 };
 
+// What a decoder is to read of an activation file.
+struct RowSource {
+  std::vector<std::string> hooks;
+  std::string selection;
+  std::string pool = "mean";  // or "none", or "attention" with a token_pool that attends
+  TokenPool token_pool = {};
+};
+
 // Throws Error if the file does not hold the hooks or the selection.
 RowSet LoadRowSet(const ActivationReader& reader, const LabelledTranscripts& transcripts,
-                  const std::vector<std::string>& hooks, const std::string& selection,
-                  const std::string& pool, at::Device device);
+                  const RowSource& source, at::Device device);
+
+// The rows' plan: like LoadRowSet, of labelled transcripts alone. example_of_row: of every row.
+RowPlan PlanLabelledRows(const ActivationReader& reader, const LabelledTranscripts& transcripts,
+                         const RowSource& source, std::vector<int64_t>& example_of_row);
 
 }  // namespace extrospect

@@ -7,6 +7,7 @@
 #include "decode/oracle/logit_lens.h"
 #include "decode/oracle/oracle.h"
 #include "train/common_options.h"
+#include "train/linear/token_attention.h"
 #include "train/oracle/model_options.h"
 
 namespace extrospect {
@@ -28,8 +29,10 @@ std::vector<ConfigOption> SharedOptions() {
        .help = "token selection of the activation file to read; auto: the best of the sweep"},
       {.name = "pool",
        .value = "auto",
-       .help = "mean: over a transcript's selected tokens; none: every token is a row; auto: mean",
-       .choices = {"auto", "mean", "none"}},
+       .help = "how a transcript's selected tokens become one row. mean: their mean; attention: a "
+               "weighted one, with weights that are learned; none: every token is a row; auto: "
+               "attention, where the activation file holds single tokens",
+       .choices = {"auto", "mean", "attention", "none"}},
       {.name = "lexicon",
        .value = "builtin",
        .help = "the classes: builtin, labels (those that occur), or the path of a lexicon.jsonl"},
@@ -242,6 +245,8 @@ std::vector<std::string> TrainableKinds() {
 
 Config TrainingConfig(const std::string& kind) {
   std::vector<ConfigOption> options = SharedOptions();
+  const std::vector<ConfigOption> attention = TokenAttentionOptions();
+  options.insert(options.end(), attention.begin(), attention.end());
   std::vector<ConfigOption> own;
   if (kind == "probe") own = ProbeOptions();
   if (kind == "small") own = SmallOptions();

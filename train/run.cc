@@ -13,7 +13,9 @@
 #include "decode/oracle/logit_lens.h"
 #include "decode/oracle/oracle.h"
 #include "model/index_tensor.h"
+#include "model/weights/weight_file.h"
 #include "train/judge.h"
+#include "train/linear/token_attention.h"
 
 namespace extrospect {
 namespace {
@@ -202,9 +204,11 @@ ordered_json Train(const TrainingRun& run) {
   MetricsLog log(run.output);
   TrainingData data;
   data.transcripts = &transcripts;
-  data.choice = ChooseRows(reader, transcripts, run.config, run.device, log, run.progress);
-  data.rows = LoadRowSet(reader, transcripts, data.choice.hooks, data.choice.selection,
-                         data.choice.pool, run.device);
+  data.source = ChooseRows(reader, transcripts, run.config, run.device, log, run.progress);
+  data.rows = data.source.pool == "attention"
+                  ? FitTokenAttention(reader, transcripts, run.config, run.device, run.ranks,
+                                      data.source, log, run.progress)
+                  : LoadRowSet(reader, transcripts, data.source, run.device);
   const ActivationOrigin& origin = reader.origin();
   DecoderInfo& info = data.info;
   info.kind = run.kind;
@@ -216,9 +220,10 @@ ordered_json Train(const TrainingRun& run) {
   info.chat_template_sha256 = origin.chat_template_sha256;
   info.n_layers = origin.n_layers;
   info.d_model = origin.d_model;
-  info.hooks = data.choice.hooks;
-  info.selection = data.choice.selection;
-  info.pool = data.choice.pool;
+  info.hooks = data.source.hooks;
+  info.selection = data.source.selection;
+  info.pool = data.source.pool;
+  info.token_pool = data.source.token_pool;
   info.lexicon = transcripts.lexicon();
   info.training_config = run.config.Resolved().dump();
   info.training_data_sha256 = transcripts.Sha256();
@@ -239,8 +244,12 @@ ordered_json Train(const TrainingRun& run) {
   log.Add(result);
   if (run.ranks.first()) {
     log.Flush();
-    WriteDecoderJson(run.output, decoder->info(), body);
     std::error_code ignored;
+    std::filesystem::remove(run.output / kPoolFile, ignored);  // of an earlier run
+    if (info.token_pool.attends()) {
+      SaveTensors(run.output / kPoolFile, {{"query", info.token_pool.query()}});
+    }
+    WriteDecoderJson(run.output, decoder->info(), body);
     std::filesystem::remove(run.output / "checkpoint.safetensors", ignored);
   }
   return figures;

@@ -43,7 +43,7 @@ nlohmann::ordered_json Train(const TrainingRun& run);
 // Everything that is loaded before a kind begins.
 struct TrainingData {
   const LabelledTranscripts* transcripts = nullptr;
-  RowChoice choice;
+  RowSource source;
   RowSet rows;
   DecoderInfo info;         // complete but for what is learned
   std::string fingerprint;  // of configuration and data, for checkpoints

@@ -58,7 +58,7 @@ void AskSession::Go(size_t transcript) {
   PreparedTranscript prepared = Prepare(model_, transcripts_[transcript], options_.prepare);
   std::vector<uint32_t> positions = Positions(decoder_.info().selection, transcript, prepared);
   // A decoder of single tokens would answer about each of them.
-  if (decoder_.info().pool != "mean") positions = {positions.back()};
+  if (decoder_.info().pool == "none") positions = {positions.back()};
   current_ = transcript;
   prepared_ = std::move(prepared);
   positions_ = std::move(positions);
@@ -117,8 +117,8 @@ std::vector<Reading> AskSession::Ask(const std::string& question) {
   const auto add = [&](uint32_t first, uint32_t last) {
     origins.push_back({transcript().id, transcript().holder, last, first, TokenText(last)});
   };
-  if (decoder_.info().pool == "mean") {
-    rows = rows.mean(0, /*keepdim=*/true);
+  if (decoder_.info().pool != "none") {
+    rows = decoder_.info().token_pool(rows).unsqueeze(0);
     add(positions_.front(), positions_.back());
   } else {
     for (const uint32_t position : positions_) add(position, position);

@@ -56,7 +56,7 @@ class Bench {
                  wanted = std::min(n, static_cast<size_t>(std::stoul(argv[5])));
     RowPlan chosen;
     for (size_t i = 0; i < wanted; ++i) chosen.rows.push_back(plan.rows[i * n / wanted]);
-    rows_ = LoadRows(reader, chosen, info.hooks);
+    rows_ = LoadRows(reader, chosen, info.hooks, info.token_pool);
     for (const RowPlan::Row& row : chosen.rows) {
       const Transcript transcript =
           ParseTranscript(reader.layout().transcripts[row.transcript].json, argv[4], "");

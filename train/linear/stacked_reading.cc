@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/random.h"
 #include "model/index_tensor.h"
 #include "train/linear/standardise.h"
 
@@ -13,7 +14,7 @@ namespace extrospect {
 namespace {
 
 // Discriminant analyses that are tried on dev.
-const std::vector<double> kShrinkages = {0.2, 0.4, 0.6};
+const std::vector<double> kShrinkages = {0.1, 0.2, 0.4, 0.6, 0.8};
 const std::vector<double> kPulls = {10.0, 20.0};
 
 // From standardised rows to rows as they are, with scores divided by the temperature.
@@ -23,6 +24,16 @@ LinearMap OfRawRows(const LinearMap& map, const Standardiser& standardise, doubl
 }
 
 }  // namespace
+
+std::vector<int64_t> FoldsBySituation(const std::vector<std::string>& situations, int64_t folds) {
+  std::vector<int64_t> fold_of_row;
+  if (folds < 2) return fold_of_row;
+  for (const std::string& situation : situations) {
+    RandomStream random(0, "fold/" + situation);
+    fold_of_row.push_back(static_cast<int64_t>(random.Below(static_cast<uint64_t>(folds))));
+  }
+  return fold_of_row;
+}
 
 StackedReading::StackedReading(const Lexicon& lexicon, const ProbeData& data,
                                std::vector<int64_t> fold_of_row, MetricsLog& log)

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "records/lexicon.h"
@@ -12,6 +13,9 @@
 #include "train/loop/metrics_log.h"
 
 namespace extrospect {
+
+// The fold of every row; all of a situation are in one. Empty if there is but one fold.
+std::vector<int64_t> FoldsBySituation(const std::vector<std::string>& situations, int64_t folds);
 
 // The discriminant analysis of all hooks' rows side by side that reads dev best. It is far surer of
 // the rows it was fitted on than of others, so that whoever learns what to make of its scores must

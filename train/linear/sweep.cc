@@ -68,12 +68,14 @@ void PrintTable(const std::vector<SweepEntry>& entries, std::FILE* stream) {
 
 }  // namespace
 
-RowChoice ChooseRows(const ActivationReader& reader, const LabelledTranscripts& transcripts,
+RowSource ChooseRows(const ActivationReader& reader, const LabelledTranscripts& transcripts,
                      const Config& config, at::Device device, MetricsLog& log,
                      std::FILE* progress) {
   const FileSelections file = SelectionsOf(reader);
-  RowChoice choice;
-  choice.pool = config.Text("pool") == "auto" ? "mean" : config.Text("pool");
+  RowSource choice;
+  choice.pool = config.Text("pool");
+  if (choice.pool == "auto") choice.pool = file.pool == "none" ? "attention" : "mean";
+  const std::string quick_pool = choice.pool == "none" ? "none" : "mean";
   const bool hooks_open = config.TextList("hooks") == std::vector<std::string>{"auto"};
   const bool selection_open = config.Text("selection") == "auto";
 
@@ -100,12 +102,13 @@ RowChoice ChooseRows(const ActivationReader& reader, const LabelledTranscripts& 
     return choice;
   }
 
+  std::vector<SweepEntry> tried;
   const auto attempt = [&](const std::string& selection, const std::vector<std::string>& hooks) {
     ThrowIfInterrupted("nothing was trained yet; run it again");
-    const RowSet set = LoadRowSet(reader, transcripts, hooks, selection, choice.pool, device);
-    choice.tried.push_back({selection, hooks, QuickProbe(set, transcripts.lexicon(), config)});
-    Report(choice.tried.back(), log);
-    return choice.tried.back();
+    const RowSet set = LoadRowSet(reader, transcripts, {hooks, selection, quick_pool}, device);
+    tried.push_back({selection, hooks, QuickProbe(set, transcripts.lexicon(), config)});
+    Report(tried.back(), log);
+    return tried.back();
   };
   {
     Progress bar("sweep", "probes", static_cast<int64_t>(selections.size() * candidates.size()),
@@ -120,9 +123,9 @@ RowChoice ChooseRows(const ActivationReader& reader, const LabelledTranscripts& 
   const auto better = [](const SweepEntry& a, const SweepEntry& b) {
     return a.dev.cross_entropy < b.dev.cross_entropy;
   };
-  SweepEntry best = *std::min_element(choice.tried.begin(), choice.tried.end(), better);
+  SweepEntry best = *std::min_element(tried.begin(), tried.end(), better);
   // Greedily join the hook that helps most, of those that are good alone.
-  std::vector<SweepEntry> partners = choice.tried;
+  std::vector<SweepEntry> partners = tried;
   std::erase_if(partners,
                 [&](const SweepEntry& entry) { return entry.selection != best.selection; });
   std::sort(partners.begin(), partners.end(), better);
@@ -148,7 +151,7 @@ RowChoice ChooseRows(const ActivationReader& reader, const LabelledTranscripts& 
     if (!better(next, best)) break;
     best = next;
   }
-  if (progress != nullptr) PrintTable(choice.tried, progress);
+  if (progress != nullptr) PrintTable(tried, progress);
   choice.hooks = best.hooks;
   choice.selection = best.selection;
   return choice;

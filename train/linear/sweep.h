@@ -20,17 +20,10 @@ struct SweepEntry {
   Judgement dev;  // calibrated on dev
 };
 
-// What a decoder is to read.
-struct RowChoice {
-  std::vector<std::string> hooks;
-  std::string selection;
-  std::string pool;
-  std::vector<SweepEntry> tried;
-};
-
-// Settles what the configuration leaves to "auto". Nothing is tried where nothing is left open.
-// Every entry goes to the log as event "sweep"; progress and the table go to `progress`.
-RowChoice ChooseRows(const ActivationReader& reader, const LabelledTranscripts& transcripts,
+// Settles what the configuration leaves to "auto": hooks, selection and pool. Nothing is tried
+// where nothing is left open; what is tried is read by means, where the pool is attention. Every
+// entry goes to the log as event "sweep"; progress and the table go to `progress`.
+RowSource ChooseRows(const ActivationReader& reader, const LabelledTranscripts& transcripts,
                      const Config& config, at::Device device, MetricsLog& log, std::FILE* progress);
 
 }  // namespace extrospect

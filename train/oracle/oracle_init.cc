@@ -62,17 +62,14 @@ Adapter InitialVectors(const LanguageModel& model) {
   return adapter;
 }
 
-// The fold of every training row; all of a situation are in one. Empty if there is but one fold.
-std::vector<int64_t> FoldsBySituation(const TrainingData& data, int64_t folds) {
-  std::vector<int64_t> fold_of_row;
-  if (folds < 2) return fold_of_row;
+// Of the training rows.
+std::vector<std::string> Situations(const TrainingData& data) {
+  std::vector<std::string> situations;
   for (const int64_t row : data.rows.split.at("train")) {
     const int64_t example = data.rows.example[static_cast<size_t>(row)];
-    RandomStream random(
-        0, "fold/" + data.transcripts->examples()[static_cast<size_t>(example)].situation);
-    fold_of_row.push_back(static_cast<int64_t>(random.Below(static_cast<uint64_t>(folds))));
+    situations.push_back(data.transcripts->examples()[static_cast<size_t>(example)].situation);
   }
-  return fold_of_row;
+  return situations;
 }
 
 double MeanNorm(const at::Tensor& rows) { return rows.norm(2, {-1}).mean().item<double>(); }
@@ -134,7 +131,7 @@ OracleStart StartOracle(const TrainingData& data, const Config& config, const st
         data.lexicon(),
         ProbeData{rows.flatten(1), data.Targets("train"), data.Rows("dev").flatten(1),
                   data.Targets("dev"), data.Labels("dev")},
-        FoldsBySituation(data, config.Integer("input.folds")), log);
+        FoldsBySituation(Situations(data), config.Integer("input.folds")), log);
     start.reading->To(device);
     const LinearMap& reading = start.reading->map();
     input.keys = reading.weight;

@@ -75,6 +75,32 @@ TEST(DecoderJsonTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(decoder->info().sha256.size(), 64u);
 }
 
+TEST(DecoderJsonTest, AnAttentionPoolIsKeptAndHeldToItsHash) {
+  const auto folder = MakeFolder("decoder_attention");
+  DecoderInfo info = Info();
+  info.pool = "attention";
+  info.token_pool = TokenPool(at::full({1, kWidth}, 0.5f, at::TensorOptions(at::kFloat)));
+  SaveTensors(folder / kPoolFile, {{"query", info.token_pool.query()}});
+  WriteDecoderJson(folder, info, {{"solver", "lda"}});
+  const auto decoder = LoadDecoder(folder, at::kCPU);
+  ASSERT_TRUE(decoder->info().token_pool.attends());
+  EXPECT_TRUE(at::equal(decoder->info().token_pool.query(), info.token_pool.query()));
+
+  // Another file, one of another width, and none.
+  SaveTensors(folder / kPoolFile, {{"query", at::zeros({1, kWidth}, at::kFloat)}});
+  EXPECT_NE(Complaint([&] { LoadDecoder(folder, at::kCPU); }).find(kPoolFile), std::string::npos);
+  SaveTensors(folder / kPoolFile, {{"query", at::zeros({1, kWidth + 1}, at::kFloat)}});
+  WriteDecoderJson(folder, info, {{"solver", "lda"}});
+  EXPECT_NE(Complaint([&] { LoadDecoder(folder, at::kCPU); }).find("query"), std::string::npos);
+  std::filesystem::remove(folder / kPoolFile);
+  EXPECT_NE(Complaint([&] { LoadDecoder(folder, at::kCPU); }).find(kPoolFile), std::string::npos);
+
+  json without = Parsed(MakeFolder("decoder_attention_without"));
+  without["pool"] = "attention";
+  EXPECT_NE(Complaint([&] { ParseDecoderJson(without.dump(), "here"); }).find("pool_sha256"),
+            std::string::npos);
+}
+
 // Each change makes the file wrong in one place, which the message must name.
 TEST(DecoderJsonTest, HostileVariantsAreRefusedByName) {
   const json good = Parsed(MakeFolder("decoder_hostile"));
@@ -115,7 +141,8 @@ TEST(DecoderJsonTest, HostileVariantsAreRefusedByName) {
     EXPECT_NE(complaint.find(field), std::string::npos) << field << ": " << complaint;
     EXPECT_NE(complaint.find("decoder.json"), std::string::npos) << complaint;
   }
-  EXPECT_NE(Complaint([] { ParseDecoderJson("{", "f"); }).find("cannot read JSON"), std::string::npos);
+  EXPECT_NE(Complaint([] { ParseDecoderJson("{", "f"); }).find("cannot read JSON"),
+            std::string::npos);
   EXPECT_NE(Complaint([] { ParseDecoderJson("[]", "f"); }).find("an object"), std::string::npos);
   EXPECT_NE(Complaint([] { ParseDecoderJson(std::string(100000, '['), "f"); }).find("64 levels"),
             std::string::npos);

@@ -98,13 +98,5 @@ TEST(SentencePiecesTest, ComesBackAsItWentIn) {
   EXPECT_THROW(SentencePieces(larger, model, "test"), std::exception);
 }
 
-TEST(RunningMeanTest, StaysWithinTheTranscript) {
-  const auto options = at::TensorOptions(at::kFloat).device(at::kCPU);
-  const at::Tensor rows = at::tensor({1.0f, 2.0f, 4.0f, 10.0f, 20.0f}, options).reshape({5, 1, 1});
-  const at::Tensor means = RunningMean(rows, {0, 0, 0, 1, 1}, 2).flatten();
-  const at::Tensor expected = at::tensor({1.0f, 1.5f, 3.0f, 10.0f, 15.0f}, options);
-  EXPECT_TRUE(at::allclose(means, expected));
-}
-
 }  // namespace
 }  // namespace extrospect

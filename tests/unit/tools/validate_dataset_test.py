@@ -214,7 +214,7 @@ class SetRules(unittest.TestCase):
         self.items = []
         for word in ("sad", "lonely", "at ease", "nothing to report"):
             for i in range(6 if word == "nothing to report" else 20):
-                split = "unseen" if word == "lonely" else ("train",) * 14 + ("dev", "test") * 3
+                split = "unseen" if word == "lonely" else ("train",) * 12 + ("dev",) * 3 + ("test",) * 5
                 self.add(word, ("user", "assistant", "character")[i % 3], i % 5 + 1,
                          split if isinstance(split, str) else split[i], (20, 70, 70, 150)[i % 4])
         for i in range(4):

@@ -82,7 +82,7 @@ TEST(TrainTest, TheProbeFindsTheRowsThatTell) {
   const ActivationReader reader(activations);
   CheckFits(decoder->info(), reader.origin(), reader.hooks(), "x");
   const RowPlan plan = PlanRows(reader, "content", "mean");
-  const at::Tensor rows = LoadRows(reader, plan, decoder->info().hooks);
+  const at::Tensor rows = LoadRows(reader, plan, decoder->info().hooks, {});
   const Scores scores = decoder->Read(rows);
   EXPECT_EQ(scores.log_p.size(1), decoder->info().lexicon.size());
   const at::Tensor sums = scores.log_p.exp().sum(1);
@@ -127,8 +127,8 @@ TEST(TrainTest, AProbeWithAHiddenLayerIsLoadedAsItWasTrained) {
   LabelOptions options;
   options.lexicon = "labels";
   const LabelledTranscripts labelled(reader, options);
-  const RowSet set = LoadRowSet(reader, labelled, decoder->info().hooks, decoder->info().selection,
-                                "mean", at::kCPU);
+  const RowSet set =
+      LoadRowSet(reader, labelled, {decoder->info().hooks, decoder->info().selection}, at::kCPU);
   const at::Tensor test = set.Indices("test");
   const Scores scores = decoder->Read(set.rows.index_select(0, test));
   const double right = (scores.log_p.argmax(1) == set.label.index_select(0, test))
@@ -203,7 +203,8 @@ TEST(TrainTest, SmallWritesTheWordThatItReads) {
   const auto decoder = LoadDecoder(folder, at::kCPU);
   const ActivationReader reader(activations);
   const at::Tensor rows =
-      LoadRows(reader, PlanRows(reader, "content", "mean"), decoder->info().hooks).narrow(0, 0, 8);
+      LoadRows(reader, PlanRows(reader, "content", "mean"), decoder->info().hooks, {})
+          .narrow(0, 0, 8);
   const std::vector<std::string> holders(8, "character");
   const Scores scores = decoder->Read(rows, holders);
   const auto sentences = decoder->Sentences(rows, scores, holders);
@@ -328,14 +329,13 @@ TEST(TrainTest, SeveralLabelsShareTheTarget) {
   options.targets = targets;
   const LabelledTranscripts labelled(reader, options);
   EXPECT_NE(labelled.note().find("80/10/10"), std::string::npos);
-  const RowSet set =
-      LoadRowSet(reader, labelled, {"blocks.1.hook_resid_post"}, "last", "mean", at::kCPU);
+  const RowSet set = LoadRowSet(reader, labelled, {{"blocks.1.hook_resid_post"}, "last"}, at::kCPU);
   EXPECT_EQ(set.targets[0][labelled.lexicon().Find("sad")].item<float>(), 0.5f);
   EXPECT_EQ(set.targets[0][labelled.lexicon().Find("calm")].item<float>(), 0.5f);
   EXPECT_EQ(set.label[0].item<int64_t>(), labelled.lexicon().Find("sad"));
-  EXPECT_THROW(LoadRowSet(reader, labelled, {"blocks.1.hook_resid_post"}, "all", "mean", at::kCPU),
+  EXPECT_THROW(LoadRowSet(reader, labelled, {{"blocks.1.hook_resid_post"}, "all"}, at::kCPU),
                Error);
-  EXPECT_THROW(LoadRowSet(reader, labelled, {"blocks.7.hook_resid_post"}, "last", "mean", at::kCPU),
+  EXPECT_THROW(LoadRowSet(reader, labelled, {{"blocks.7.hook_resid_post"}, "last"}, at::kCPU),
                Error);
 }
 

@@ -64,7 +64,7 @@ TEST_P(UntrainedTest, ReadsAsItWasSaved) {
   const ActivationReader reader(activations_);
   const at::Tensor rows =
       LoadRows(reader, PlanRows(reader, decoder->info().selection, decoder->info().pool),
-               decoder->info().hooks)
+               decoder->info().hooks, decoder->info().token_pool)
           .narrow(0, 0, 6);
   const std::vector<std::string> holders = {"user", "user", "", "assistant", "character", "user"};
   const Scores scores = decoder->Read(rows, holders);
