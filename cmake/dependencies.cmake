@@ -28,6 +28,22 @@ if(NOT Torch_FOUND)
     "(the one that holds share/cmake/Torch).")
 endif()
 
+# A libtorch for GPUs mostly brings NCCL, and a wrapper of it: what has to be there is the wrapper's
+# sum. (Compiling a test program would need a CUDA compiler, which nothing else here does.)
+set(EXTROSPECT_HAS_NCCL OFF)
+if(NOT EXTROSPECT_NCCL STREQUAL "OFF" AND TARGET torch_cuda)
+  execute_process(
+    COMMAND ${CMAKE_NM} --dynamic --defined-only "${TORCH_INSTALL_PREFIX}/lib/libtorch_cuda.so"
+    COMMAND grep --quiet "torch4cuda4nccl10all_reduce"
+    RESULT_VARIABLE no_nccl)
+  if(no_nccl EQUAL 0)
+    set(EXTROSPECT_HAS_NCCL ON)
+  endif()
+endif()
+if(EXTROSPECT_NCCL STREQUAL "ON" AND NOT EXTROSPECT_HAS_NCCL)
+  message(FATAL_ERROR "EXTROSPECT_NCCL is ON, and this libtorch brings no NCCL.")
+endif()
+
 # at::parallel_for is a template: without OpenMP where it is used, it runs on one thread and says
 # nothing. The runtime is the one that libtorch brings; a second would fight it over the cores.
 add_library(extrospect_openmp INTERFACE)

@@ -163,12 +163,13 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
   }
   Progress progress(options.name, "steps", options.steps - state.step, options.progress);
   bool stopped_early = false;
+  RankSum over_ranks(options.ranks);
   while (state.step < options.steps) {
     if (options.patience > 0 && state.since_best >= options.patience) {
       stopped_early = true;
       break;
     }
-    const StepSum sum = ComputeStep(trainee, state.step, optimiser.parameters(), options.ranks);
+    const StepSum sum = ComputeStep(trainee, state.step, optimiser.parameters(), over_ranks);
     if (optimiser.Step(
             LearningRateFactor(options.schedule, state.step, options.steps, options.warmup))) {
       state.loss_sum += sum.loss;

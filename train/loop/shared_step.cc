@@ -23,15 +23,14 @@ std::span<float> SpanOf(const at::Tensor& tensor) {
   return {tensor.data_ptr<float>(), static_cast<size_t>(tensor.numel())};
 }
 
-// All tensors end to end, float32, on the CPU. They are joined where they are, so that they cross
-// from a GPU at once.
+// All tensors end to end, float32, on the first one's device.
 at::Tensor Flatten(const std::vector<at::Tensor>& tensors) {
   const at::Device device = tensors.front().device();
   std::vector<at::Tensor> flat;
   for (const at::Tensor& tensor : tensors) {
     flat.push_back(tensor.detach().to(device, at::kFloat).flatten());
   }
-  return at::cat(flat).to(at::kCPU);
+  return at::cat(flat);
 }
 
 // The inverse: calls take(i, values) with values like parameter i's, on its device.
@@ -47,7 +46,7 @@ void Unflatten(const at::Tensor& flat, const std::vector<Parameter>& parameters,
 }
 
 // Sums gradients, loss and wish to stop over all ranks.
-void SumOverRanks(const std::vector<Parameter>& parameters, const Ranks& ranks, double& loss,
+void SumGradients(const std::vector<Parameter>& parameters, RankSum& over_ranks, double& loss,
                   bool& stop) {
   std::vector<at::Tensor> pieces;
   const auto n = static_cast<int64_t>(parameters.size());
@@ -62,9 +61,9 @@ void SumOverRanks(const std::vector<Parameter>& parameters, const Ranks& ranks, 
   extras[n] = static_cast<float>(loss);
   extras[n + 1] = stop ? 1.0f : 0.0f;
   const at::Tensor gradients = Flatten(pieces);
-  const at::Tensor buffer = at::cat({gradients, extra});
-  ranks.SumInPlace(SpanOf(buffer));
-  const float* const sums = buffer.const_data_ptr<float>() + gradients.numel();
+  const at::Tensor buffer = over_ranks.Sum(at::cat({gradients, extra.to(gradients.device())}));
+  const at::Tensor behind = buffer.narrow(0, gradients.numel(), n + kExtra).to(at::kCPU);
+  const float* const sums = behind.const_data_ptr<float>();
   Unflatten(buffer.narrow(0, 0, gradients.numel()), parameters,
             [&](size_t i, const at::Tensor& gradient) {
               if (sums[i] > 0) {
@@ -80,7 +79,8 @@ void SumOverRanks(const std::vector<Parameter>& parameters, const Ranks& ranks, 
 }  // namespace
 
 StepSum ComputeStep(Trainee& trainee, int64_t step, const std::vector<Parameter>& parameters,
-                    const Ranks& ranks) {
+                    RankSum& over_ranks) {
+  const Ranks& ranks = over_ranks.ranks();
   const int64_t parts = trainee.Parts();
   if (ranks.size() > parts) {
     throw UsageError("there are more ranks than parts of a step")
@@ -96,7 +96,7 @@ StepSum ComputeStep(Trainee& trainee, int64_t step, const std::vector<Parameter>
   }
   sum.interrupted = Interrupted();
   const at::NoGradGuard no_grad;
-  if (ranks.several()) SumOverRanks(parameters, ranks, sum.loss, sum.interrupted);
+  if (ranks.several()) SumGradients(parameters, over_ranks, sum.loss, sum.interrupted);
   sum.loss /= static_cast<double>(parts);
   if (parts > 1) {
     for (const Parameter& parameter : parameters) {
@@ -112,7 +112,7 @@ void BroadcastParameters(const std::vector<Parameter>& parameters, const Ranks& 
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> values;
   for (const Parameter& parameter : parameters) values.push_back(parameter.value);
-  const at::Tensor flat = Flatten(values);
+  const at::Tensor flat = Flatten(values).to(at::kCPU);
   ranks.Broadcast(std::as_writable_bytes(SpanOf(flat)));
   Unflatten(flat, parameters, [&](size_t i, const at::Tensor& read) {
     at::Tensor value = parameters[i].value;
