@@ -41,6 +41,11 @@ class TrainingTokens {
   }
 
   int64_t size() const { return static_cast<int64_t>(places_.size()); }
+  // Whether some transcript has more than one.
+  bool several() const {
+    return std::any_of(places_.begin(), places_.end(),
+                       [this](size_t row) { return plan_.rows[row].sources.size() > 1; });
+  }
   const std::vector<std::string>& situations() const { return situations_; }
 
   // [tokens, hooks · d_model] float32.
@@ -107,6 +112,10 @@ RowSet FitTokenAttention(const ActivationReader& reader, const LabelledTranscrip
                          const Config& config, at::Device device, const Ranks& ranks,
                          RowSource& source, MetricsLog& log, std::FILE* stream) {
   const TrainingTokens tokens(reader, transcripts, source, device);
+  if (!tokens.several()) {
+    source.pool = TokenPool().name();
+    return LoadRowSet(reader, transcripts, source, device);
+  }
   const at::Tensor scale = TokenScale(tokens);
   at::Tensor query = at::zeros_like(scale).requires_grad_(true);
   AdamWOptions options;

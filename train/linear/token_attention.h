@@ -22,7 +22,7 @@ std::vector<ConfigOption> TokenAttentionOptions();
 // and the query moves to where the cross-entropy of the labels under that reading is least, each
 // transcript read by a reading that was fitted without its situation: about its own rows a reading
 // is nearly always right, however they are pooled. Begins with the mean. What dev likes best stays;
-// if that is the mean, source.pool says so.
+// if that is the mean, or if no transcript has more than one token, source.pool says so.
 //
 // Tokens come from the file a step at a time, so that they need not fit into memory. All ranks end
 // with the query of rank 0. Each turn is logged as event "attention".
