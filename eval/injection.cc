@@ -143,11 +143,14 @@ class Runner {
 
     // Means over new rows as one matrix product a spec; rows before the injection are added below.
     // Attention has to see all blocks at once: the rows that it is over are kept.
-    std::vector<at::Tensor> selectors;
+    std::vector<at::Tensor> selectors(run_.reads.size());
     std::vector<KeptRows> kept(run_.reads.size());
     for (size_t s = 0; s < run_.reads.size(); ++s) {
-      selectors.push_back(MakeSelector(batch, s, trials, first_rows, row).to(device));
-      if (run_.reads[s].pool.attends()) kept[s] = PlanKept(run_.reads[s], trials, first_rows);
+      if (run_.reads[s].pool.attends()) {
+        kept[s] = PlanKept(batch, s, first_rows);
+      } else {
+        selectors[s] = MakeSelector(batch, s, trials, first_rows, row).to(device);
+      }
     }
     ForwardOptions forward;
     forward.sequences = sequences;
@@ -286,15 +289,18 @@ class Runner {
     std::vector<at::Tensor> blocks;  // [places, d_model] float32 on the CPU, by the read's blocks
   };
 
-  KeptRows PlanKept(const ReadSpec& read, const std::vector<const InjectedTrial*>& trials,
+  KeptRows PlanKept(InjectedBatch& batch, size_t spec,
                     const std::vector<int64_t>& first_rows) const {
     KeptRows kept;
-    kept.blocks.resize(read.blocks.size());
-    for (size_t i = 0; i < trials.size(); ++i) {
+    kept.blocks.resize(run_.reads[spec].blocks.size());
+    for (size_t i = 0; i < batch.trials.size(); ++i) {
+      const InjectedTrial& trial = *batch.trials[i];
       const size_t before = kept.places.size();
-      for (const uint32_t position : PositionsOf(read, trials[i]->transcript)) {
-        if (position < Begin(*trials[i])) continue;
-        kept.places.push_back(first_rows[i] + position - Begin(*trials[i]));
+      const std::vector<uint32_t> positions = PositionsOf(run_.reads[spec], trial.transcript);
+      Note(batch, spec, i, positions);
+      for (const uint32_t position : positions) {
+        if (position < Begin(trial)) continue;
+        kept.places.push_back(first_rows[i] + position - Begin(trial));
       }
       kept.counts.push_back(static_cast<int64_t>(kept.places.size() - before));
     }
