@@ -14,6 +14,8 @@ Json ParseBoundedJson(std::string_view text, const std::string& where, bool igno
         .Expected("at most " + std::to_string(kMaxDepth) + " levels")
         .Found("more");
   };
+  // nlohmann's parser would take it for the end.
+  if (text.find('\0') != text.npos) throw Error("cannot read JSON").At(where).Found("a NUL byte");
   try {
     return Json::parse(text, check_depth, /*allow_exceptions=*/true, ignore_comments);
   } catch (const nlohmann::json::exception& error) {

@@ -35,7 +35,6 @@ bool AllTexts(const ordered_json& list) {
 bool Fits(const ConfigOption& option, const ordered_json& value) {
   const ordered_json& like = option.value;
   if (value.is_null()) return option.or_null;
-  if (value.is_string() && option.or_text) return true;
   if (value.is_array() && option.or_list) return AllTexts(value);
   if (like.is_number_integer()) return value.is_number_integer();
   if (like.is_number()) return value.is_number();
@@ -54,7 +53,6 @@ bool Fits(const ConfigOption& option, const ordered_json& value) {
 
 std::string Expectation(const ConfigOption& option) {
   std::string text = KindName(option.value);
-  if (option.or_text) text += " or a text";
   if (option.or_list) text += " or a list of texts";
   if (option.or_null) text += " or null";
   return text;

@@ -13,7 +13,7 @@
 namespace extrospect {
 
 // One option. A value must be of the default's JSON type (an integer default takes integers only,
-// a float default any number), except where `or_null`, `or_text` or `or_list` widens it.
+// a float default any number), except where `or_null` or `or_list` widens it.
 struct ConfigOption {
   std::string
       name;  // "learning_rate"; a dot makes groups: "sweep.hooks" is {"sweep": {"hooks": …}}
@@ -23,7 +23,6 @@ struct ConfigOption {
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices = {};  // of text; empty: any
   bool or_null = false;                   // null is allowed too
-  bool or_text = false;                   // a list may be given as one text ("all")
   bool or_list = false;                   // a text may be given as a list of texts
 };
 
@@ -57,8 +56,6 @@ class Config {
   // The same as text for --dump-config: pretty-printed, every option with its help as a comment.
   // MergeFile reads it back.
   std::string Dump() const;
-
-  const std::vector<ConfigOption>& options() const { return options_; }
 
  private:
   const ConfigOption* Find(std::string_view name) const;

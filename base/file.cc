@@ -99,8 +99,17 @@ std::filesystem::path PlaceOfNewFile(const std::filesystem::path& path) {
         .Expected("a new name, or a regular file to replace")
         .Found("a device or pipe");
   }
-  std::filesystem::path real = std::filesystem::canonical(path, missing);
-  return missing ? path : real;
+  // Link by link: what the last one names need not be there yet.
+  std::filesystem::path place = path;
+  for (int links = 0; std::filesystem::is_symlink(place, missing); ++links) {
+    constexpr int kMaxLinks = 40;  // as in the kernel
+    if (links == kMaxLinks) {
+      throw Error("cannot create file").At(path.string()).Found("links that lead to each other");
+    }
+    place = place.parent_path() / std::filesystem::read_symlink(place);
+  }
+  std::filesystem::path real = std::filesystem::canonical(place, missing);
+  return missing ? place : real;
 }
 
 void CheckOutput(const std::filesystem::path& output,

@@ -11,8 +11,9 @@
 namespace extrospect {
 
 // A small, fast generator (SplitMix64; Steele, Lea & Flood 2014) whose start is a hash of the run's
-// seed and the stream's name. The same on every platform, unlike the distributions of <random>. Its
-// whole state is one integer, which makes exact resume a matter of storing it.
+// seed and the stream's name. The same on every platform, unlike the distributions of <random>.
+// Streams are named by what they are drawn for, the step of a training included: an exact resume
+// has none to store.
 class RandomStream {
  public:
   RandomStream(uint64_t seed, std::string_view name);
@@ -26,9 +27,6 @@ class RandomStream {
   double Normal();
   // A random permutation of 0, …, n − 1.
   std::vector<int64_t> Permutation(int64_t n);
-
-  uint64_t state() const { return state_; }
-  void set_state(uint64_t state) { state_ = state; }
 
  private:
   uint64_t state_;

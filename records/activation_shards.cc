@@ -4,7 +4,6 @@
 #include <system_error>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "records/activations_layout.h"
 #include "records/hdf5.h"
 #include "records/shard_check.h"
@@ -25,6 +24,7 @@ void CreateVirtualDataset(hid_t file, const std::string& name, hid_t type,
                           const std::vector<ActivationShard>& shards) {
   const hdf5::Handle space(H5Screate_simple(2, sizes.data(), nullptr), "make a dataspace", name);
   const hdf5::Handle create(H5Pcreate(H5P_DATASET_CREATE), "make a property list", name);
+  H5Pset_obj_track_times(create, false);  // the same run gives the same bytes
   for (const ActivationShard& shard : shards) {
     const hsize_t start[] = {shard.first_row, 0}, size[] = {shard.n_rows, sizes[1]};
     hdf5::Check(H5Sselect_hyperslab(space, H5S_SELECT_SET, start, nullptr, size, nullptr),
@@ -75,7 +75,7 @@ void WriteActivationsOverShards(const std::filesystem::path& path, const Activat
                                 const ActivationLayout& layout,
                                 const std::vector<std::string>& hooks, StoreType store,
                                 const std::vector<ActivationShard>& shards) {
-  hdf5::SilenceErrors();
+  hdf5::Initialize();
   uint64_t rows = 0;
   for (const ActivationShard& shard : shards) {
     if (shard.first_row != rows) throw Error("the shards do not lie end to end").At(shard.file);
@@ -83,21 +83,13 @@ void WriteActivationsOverShards(const std::filesystem::path& path, const Activat
     rows += shard.n_rows;
   }
   if (rows != layout.n_rows()) throw Error("the shards do not hold all rows").At(path.string());
-  const std::string place = PlaceOfNewFile(path).string(), partial = place + ".partial";
-  {
-    const hdf5::Handle file(H5Fcreate(partial.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
-                            "create activation file", partial);
-    hdf5::WriteAttribute(file, "complete", 1);
-    hdf5::WriteOrigin(file, origin);
-    hdf5::WriteLayout(file, layout);
-    const hdf5::Handle type = hdf5::StoredType(store);
+  const hdf5::Handle type = hdf5::StoredType(store);
+  hdf5::CreateActivationFile(path, origin, layout, /*complete=*/true, [&](hid_t file) {
     for (const std::string& hook : hooks) {
       CreateVirtualDataset(file, "/activations/" + hook, type,
                            {rows, static_cast<hsize_t>(origin.d_model)}, shards);
     }
-    hdf5::Sync(file, partial);
-  }
-  std::filesystem::rename(partial, place);
+  });
 }
 
 void RemoveShards(const std::filesystem::path& path) {

@@ -50,6 +50,8 @@ struct ActivationLayout {
     uint64_t first_row = 0;
     uint32_t n_rows = 0;
     uint32_t n_tokens = 0;
+
+    bool operator==(const TranscriptRows&) const = default;
   };
   std::vector<TranscriptRows> transcripts;
   // One entry a row.
@@ -59,6 +61,7 @@ struct ActivationLayout {
   std::vector<uint8_t> selection;  // empty unless transcripts were read in several ways
 
   uint64_t n_rows() const { return transcript.size(); }
+  bool operator==(const ActivationLayout&) const = default;
 };
 
 // Writes an activation file in any order of rows. The whole file is laid out when it is created;
@@ -68,7 +71,7 @@ struct ActivationLayout {
 class ActivationWriter {
  public:
   // Creates (replacing what is there) or, if `resume` and the file is there, continues. Continuing
-  // a file of another run (config, model, transcripts or hooks differ) throws Error.
+  // a file of another run (config, model, layout or hooks differ) or a damaged one throws Error.
   ActivationWriter(const std::filesystem::path& path, const ActivationOrigin& origin,
                    const ActivationLayout& layout, const std::vector<std::string>& hooks,
                    StoreType store, bool resume);

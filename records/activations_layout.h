@@ -2,13 +2,19 @@
 // in common. Internal to records/.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "records/activations.h"
 #include "records/hdf5.h"
 
 namespace extrospect::hdf5 {
+
+// The error that a file is whose parts contradict each other.
+Error Damaged(const std::string& path, const std::string& what);
 
 // The HDF5 type of stored numbers.
 Handle StoredType(StoreType type);
@@ -18,10 +24,17 @@ Handle StoredType(StoreType type);
 Handle CreateDataset(hid_t file, const std::string& name, hid_t type,
                      const std::vector<hsize_t>& sizes, hsize_t chunk_rows);
 
-// The attributes of the root group, but for `complete`.
-void WriteOrigin(hid_t file, const ActivationOrigin& origin);
-// The groups /rows and /transcripts.
-void WriteLayout(hid_t file, const ActivationLayout& layout);
+// Creates the file (replacing what is there) with everything but the rows' values, for which
+// `add_rows` makes the datasets. It lies under another name until then, and a failure or a kill
+// leaves nothing half-made under its own. Returns where it is, behind symbolic links.
+std::filesystem::path CreateActivationFile(const std::filesystem::path& path,
+                                           const ActivationOrigin& origin,
+                                           const ActivationLayout& layout, bool complete,
+                                           const std::function<void(hid_t file)>& add_rows);
+
+// The groups /rows and /transcripts. Throws Error if they contradict each other, or claim more than
+// the file at `path` could hold.
+ActivationLayout ReadLayout(hid_t file, const std::string& path);
 
 // Everything that was written to `file`, which lies at `path`, is on disk afterwards.
 void Sync(hid_t file, const std::string& path);

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "model/hooks.h"
 #include "records/activations.h"
+#include "records/activations_layout.h"
 #include "records/hdf5.h"
 #include "records/shard_check.h"
 
@@ -14,94 +15,17 @@ namespace {
 // Rows of one read; bounds the memory that conversions take.
 constexpr uint64_t kReadRows = 4096;
 
-Error Damaged(const std::string& path, const std::string& what) {
-  return Error("the activation file is damaged").At(path).Found(what);
-}
-
-template <typename T>
-std::vector<T> ReadColumn(hid_t file, const std::string& name, hid_t type, uint64_t expected,
-                          const std::string& path) {
-  const hdf5::Handle dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT), "open dataset " + name,
-                             path);
-  const hsize_t size = hdf5::Shape(dataset, 1, path + ", " + name)[0];
-  if (size != expected) {
-    throw Damaged(path, name + " has " + std::to_string(size) + " entries instead of " +
-                            std::to_string(expected));
-  }
-  std::vector<T> values(size);
-  if (size == 0) return values;
-  hdf5::Check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
-              "read dataset " + name, path);
-  return values;
-}
-
-std::vector<std::string> ReadStrings(hid_t file, const std::string& name, uint64_t expected,
-                                     const std::string& path) {
-  const hdf5::Handle dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT), "open dataset " + name,
-                             path);
-  const hdf5::Handle stored(H5Dget_type(dataset), "read dataset " + name, path);
-  if (H5Tis_variable_str(stored) <= 0) throw Damaged(path, name + " does not hold strings");
-  if (hdf5::Shape(dataset, 1, path + ", " + name)[0] != expected) {
-    throw Damaged(path, name + " has the wrong length");
-  }
-  std::vector<std::string> values;
-  if (expected == 0) return values;
-  const hdf5::Handle type = hdf5::StringType();
-  std::vector<char*> texts(expected, nullptr);
-  hdf5::Check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()),
-              "read dataset " + name, path);
-  for (char* const text : texts) {
-    values.emplace_back(text == nullptr ? "" : text);
-    H5free_memory(text);
-  }
-  return values;
-}
-
-// The length of a one-dimensional dataset, bounded by what the file could hold.
-uint64_t Length(hid_t file, const std::string& name, const std::string& path) {
-  const hdf5::Handle dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT), "open dataset " + name,
-                             path);
-  const uint64_t length = hdf5::Shape(dataset, 1, path + ", " + name)[0];
-  if (length > std::filesystem::file_size(path)) {
-    throw Damaged(path, name + " claims " + std::to_string(length) + " entries");
-  }
-  return length;
-}
-
-void ReadRows(hid_t file, const std::string& path, ActivationLayout& layout) {
-  const uint64_t rows = Length(file, "/rows/transcript", path);
-  layout.transcript = ReadColumn<uint32_t>(file, "/rows/transcript", H5T_NATIVE_UINT32, rows, path);
-  layout.position = ReadColumn<uint32_t>(file, "/rows/position", H5T_NATIVE_UINT32, rows, path);
-  if (H5Lexists(file, "/rows/first_position", H5P_DEFAULT) > 0) {
-    layout.first_position =
-        ReadColumn<uint32_t>(file, "/rows/first_position", H5T_NATIVE_UINT32, rows, path);
-  }
-  layout.token_id = ReadColumn<int32_t>(file, "/rows/token_id", H5T_NATIVE_INT32, rows, path);
-  if (H5Lexists(file, "/rows/selection", H5P_DEFAULT) > 0) {
-    layout.selection = ReadColumn<uint8_t>(file, "/rows/selection", H5T_NATIVE_UINT8, rows, path);
-  }
-}
-
-void ReadTranscriptTable(hid_t file, const std::string& path, ActivationLayout& layout) {
-  const uint64_t count = Length(file, "/transcripts/first_row", path);
-  const auto ids = ReadStrings(file, "/transcripts/id", count, path);
-  const auto lines = ReadStrings(file, "/transcripts/json", count, path);
-  const auto first_rows =
-      ReadColumn<uint64_t>(file, "/transcripts/first_row", H5T_NATIVE_UINT64, count, path);
-  const auto n_rows =
-      ReadColumn<uint32_t>(file, "/transcripts/n_rows", H5T_NATIVE_UINT32, count, path);
-  const auto n_tokens =
-      ReadColumn<uint32_t>(file, "/transcripts/n_tokens", H5T_NATIVE_UINT32, count, path);
-  for (uint64_t i = 0; i < count; ++i) {
-    const uint64_t rows = layout.n_rows();
-    if (first_rows[i] > rows || n_rows[i] > rows - first_rows[i]) {
-      throw Damaged(path, "transcript '" + ids[i] + "' points outside the rows");
-    }
-    layout.transcripts.push_back({ids[i], lines[i], first_rows[i], n_rows[i], n_tokens[i]});
-  }
-  for (const uint32_t transcript : layout.transcript) {
-    if (transcript >= count) throw Damaged(path, "a row points outside the transcripts");
-  }
+// Whether the file is large enough for the rows that `dataset` claims to hold: whoever reads them
+// makes room for as many.
+bool HoldsRows(hid_t dataset, const std::vector<hsize_t>& shape, const std::string& path) {
+  // The most that HDF5's own compression (deflate) makes of a byte.
+  constexpr hsize_t kMaxExpansion = 1032;
+  const hdf5::Handle create(H5Dget_create_plist(dataset), "read the layout", path);
+  const hdf5::Handle type(H5Dget_type(dataset), "read the layout", path);
+  const hsize_t stored = H5Dget_storage_size(dataset);
+  const hsize_t expansion = H5Pget_nfilters(create) > 0 ? kMaxExpansion : 1;
+  return stored <= std::filesystem::file_size(path) &&
+         shape[0] <= stored * expansion / (shape[1] * H5Tget_size(type));
 }
 
 }  // namespace
@@ -125,7 +49,7 @@ void ActivationReader::Impl::ReadHooks() {
   for (hsize_t i = 0; i < info.nlinks; ++i) {
     const ssize_t length =
         H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
-    if (length <= 0) throw Damaged(path.string(), "a dataset without a name");
+    if (length <= 0) throw hdf5::Damaged(path.string(), "a dataset without a name");
     std::string name(length, '\0');
     H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), length + 1,
                        H5P_DEFAULT);
@@ -133,13 +57,16 @@ void ActivationReader::Impl::ReadHooks() {
                                path.string());
     const auto shape = hdf5::Shape(dataset, 2, path.string() + ", " + name);
     if (shape[0] != layout.n_rows() || shape[1] != static_cast<hsize_t>(origin.d_model)) {
-      throw Damaged(path.string(), name + " has shape [" + std::to_string(shape[0]) + ", " +
-                                       std::to_string(shape[1]) + "]");
+      throw hdf5::Damaged(path.string(), name + " has shape [" + std::to_string(shape[0]) + ", " +
+                                             std::to_string(shape[1]) + "]");
     }
     std::vector<ActivationShard> found =
         ShardsOf(dataset, "/activations/" + name, path, layout.n_rows(), shape[1]);
+    if (found.empty() && !HoldsRows(dataset, shape, path.string())) {
+      throw hdf5::Damaged(path.string(), name + " claims more rows than the file can hold");
+    }
     if (hooks.empty()) shards = found;
-    if (found != shards) throw Damaged(path.string(), name + " lies in shards of its own");
+    if (found != shards) throw hdf5::Damaged(path.string(), name + " lies in shards of its own");
     hooks.push_back(std::move(name));
   }
   for (const ActivationShard& shard : shards) CheckShard(path, shard, origin, layout, hooks);
@@ -150,7 +77,7 @@ void ActivationReader::Impl::ReadHooks() {
 
 ActivationReader::ActivationReader(const std::filesystem::path& path)
     : impl_(std::make_unique<Impl>()) {
-  hdf5::SilenceErrors();
+  hdf5::Initialize();
   impl_->path = path;
   const std::string name = path.string();
   if (!std::filesystem::exists(path)) {
@@ -193,10 +120,9 @@ ActivationReader::ActivationReader(const std::filesystem::path& path)
   origin.config = text("config");
   origin.created_by = text("created_by");
   if (origin.d_model <= 0 || origin.d_model > (1 << 24)) {
-    throw Damaged(name, "d_model " + std::to_string(origin.d_model));
+    throw hdf5::Damaged(name, "d_model " + std::to_string(origin.d_model));
   }
-  ReadRows(file, name, impl_->layout);
-  ReadTranscriptTable(file, name, impl_->layout);
+  impl_->layout = hdf5::ReadLayout(file, name);
   impl_->ReadHooks();
 }
 

@@ -68,7 +68,10 @@ void Check(herr_t status, const std::string& action, const std::string& where) {
   if (status < 0) throw Failure(action, where);
 }
 
-void SilenceErrors() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+void Initialize() {
+  H5dont_atexit();
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 namespace {
 
@@ -82,6 +85,17 @@ Handle SixteenBitFloat(size_t exponent_bits, size_t bias) {
   Check(H5Tset_size(type, 2), "make a type", "HDF5");
   Check(H5Tset_ebias(type, bias), "make a type", "HDF5");
   return type;
+}
+
+// Throws Error unless the attribute has one value: HDF5 would write all of them to where one goes.
+Handle OpenAttribute(hid_t object, const std::string& name, const std::string& where) {
+  const std::string action = "read attribute '" + name + "'";
+  Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), action, where);
+  const Handle space(H5Aget_space(attribute), action, where);
+  if (H5Sget_simple_extent_npoints(space) != 1) {
+    throw Error("cannot " + action).At(where).Expected("one value");
+  }
+  return attribute;
 }
 
 }  // namespace
@@ -120,8 +134,7 @@ bool HasAttribute(hid_t object, const std::string& name) {
 }
 
 std::string ReadStringAttribute(hid_t object, const std::string& name, const std::string& where) {
-  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT),
-                         "read attribute '" + name + "'", where);
+  const Handle attribute = OpenAttribute(object, name, where);
   const Handle stored(H5Aget_type(attribute), "read attribute '" + name + "'", where);
   if (H5Tget_class(stored) != H5T_STRING) {
     throw Error("cannot read attribute '" + name + "'").At(where).Expected("a string");
@@ -141,8 +154,7 @@ std::string ReadStringAttribute(hid_t object, const std::string& name, const std
 }
 
 int64_t ReadIntAttribute(hid_t object, const std::string& name, const std::string& where) {
-  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT),
-                         "read attribute '" + name + "'", where);
+  const Handle attribute = OpenAttribute(object, name, where);
   const Handle stored(H5Aget_type(attribute), "read attribute '" + name + "'", where);
   if (H5Tget_class(stored) != H5T_INTEGER && H5Tget_class(stored) != H5T_ENUM) {
     throw Error("cannot read attribute '" + name + "'").At(where).Expected("an integer");

@@ -31,8 +31,10 @@ class Handle {
 // Throws Error with HDF5's own reason if `status` is negative.
 void Check(herr_t status, const std::string& action, const std::string& where);
 
-// Silences HDF5's printing to stderr; the messages go into the errors. Call before the first use.
-void SilenceErrors();
+// Call in every thread before it uses HDF5. Silences its printing to stderr, which is a setting of
+// the thread; the messages go into the errors. Keeps it from closing at exit what could not be
+// closed before, on a full disk say: it crashes.
+void Initialize();
 
 // 16-bit float with 8 exponent and 7 mantissa bits, which plain h5py reads as numbers.
 Handle BFloat16Type();

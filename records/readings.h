@@ -30,10 +30,7 @@ struct Reading {
 
 // One line of readings.jsonl, without the newline. Numbers are rounded to six places.
 std::string ToJson(const Reading& reading);
-// Throws Error naming `where` and the field.
-Reading ParseReading(std::string_view line, const std::string& where);
 
 void WriteReadings(const std::filesystem::path& path, const std::vector<Reading>& readings);
-std::vector<Reading> ReadReadings(const std::filesystem::path& path);
 
 }  // namespace extrospect

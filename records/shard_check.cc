@@ -1,15 +1,26 @@
 #include "records/shard_check.h"
 
-#include <algorithm>
+#include <iterator>
 #include <regex>
 
 #include "base/error.h"
+#include "records/activations_layout.h"
 
 namespace extrospect {
 namespace {
 
-Error Damaged(const std::filesystem::path& path, const std::string& what) {
-  return Error("the activation file is damaged").At(path.string()).Found(what);
+// Whether `part` is what `whole` says of the shard's rows and of their transcripts.
+bool IsPart(const ActivationLayout& part, const ActivationLayout& whole,
+            const ActivationShard& shard) {
+  const uint64_t end_row = shard.first_row + shard.n_rows;
+  if (part.n_rows() != shard.n_rows || shard.n_rows == 0 || end_row > whole.n_rows()) return false;
+  const int64_t begin = int64_t{whole.transcript[shard.first_row]} - part.transcript[0];
+  const int64_t end = begin + std::ssize(part.transcripts);
+  if (begin < 0 || end > std::ssize(whole.transcripts)) return false;
+  const auto& first = whole.transcripts[static_cast<size_t>(begin)];
+  const auto& last = whole.transcripts[static_cast<size_t>(end - 1)];
+  return first.first_row == shard.first_row && last.first_row + last.n_rows == end_row &&
+         part == PartOfLayout(whole, static_cast<uint32_t>(begin), static_cast<uint32_t>(end));
 }
 
 // Whether `file` is a name that ShardFile() makes: one folder down, no way out.
@@ -22,7 +33,7 @@ bool IsShardFile(const std::string& file) {
 template <typename Get>
 std::string TextOf(Get get, const std::string& where) {
   const ssize_t length = get(nullptr, 0);
-  if (length <= 0 || length > 4096) throw Damaged(where, "a shard without a name");
+  if (length <= 0 || length > 4096) throw hdf5::Damaged(where, "a shard without a name");
   std::string text(static_cast<size_t>(length), '\0');
   get(text.data(), static_cast<size_t>(length) + 1);
   return text;
@@ -49,7 +60,7 @@ std::vector<ActivationShard> ShardsOf(hid_t dataset, const std::string& name,
         [&](char* text, size_t size) { return H5Pget_virtual_dsetname(create, i, text, size); },
         where);
     if (!IsShardFile(shard.file) || source != name) {
-      throw Damaged(where, "rows in " + shard.file + ", " + source);
+      throw hdf5::Damaged(where, "rows in " + shard.file + ", " + source);
     }
     const hdf5::Handle here(H5Pget_virtual_vspace(create, i), "read the shards", where);
     const hdf5::Handle there(H5Pget_virtual_srcspace(create, i), "read the shards", where);
@@ -57,7 +68,7 @@ std::vector<ActivationShard> ShardsOf(hid_t dataset, const std::string& name,
     if (H5Sget_simple_extent_ndims(here) != 2 || H5Sget_simple_extent_ndims(there) != 2 ||
         H5Sget_select_bounds(here, first, last) < 0 ||
         H5Sget_select_bounds(there, first_there, last_there) < 0) {
-      throw Damaged(where, "a shard without rows");
+      throw hdf5::Damaged(where, "a shard without rows");
     }
     shard.first_row = first[0];
     shard.n_rows = last[0] - first[0] + 1;
@@ -66,12 +77,12 @@ std::vector<ActivationShard> ShardsOf(hid_t dataset, const std::string& name,
                        first_there[1] == 0 && last_there[1] + 1 == width;
     if (first[0] != covered || last[0] >= rows || first[1] != 0 || last[1] + 1 != width || !whole ||
         H5Sget_select_npoints(here) != points || H5Sget_select_npoints(there) != points) {
-      throw Damaged(where, "shards that do not lie end to end");
+      throw hdf5::Damaged(where, "shards that do not lie end to end");
     }
     covered += shard.n_rows;
     shards.push_back(std::move(shard));
   }
-  if (covered != rows) throw Damaged(where, "rows that no shard holds");
+  if (covered != rows) throw hdf5::Damaged(where, "rows that no shard holds");
   return shards;
 }
 
@@ -98,12 +109,7 @@ void CheckShard(const std::filesystem::path& whole, const ActivationShard& shard
   if (reader.origin().model_sha256 != origin.model_sha256) throw refuse("another model");
   if (reader.origin().d_model != origin.d_model) throw refuse("rows of another width");
   if (reader.origin().config != origin.config) throw refuse("another configuration");
-  const auto& tokens = reader.layout().token_id;
-  if (shard.first_row + shard.n_rows > layout.n_rows() || tokens.size() != shard.n_rows ||
-      !std::equal(tokens.begin(), tokens.end(),
-                  layout.token_id.begin() + static_cast<ptrdiff_t>(shard.first_row))) {
-    throw refuse("other rows");
-  }
+  if (!IsPart(reader.layout(), layout, shard)) throw refuse("other rows");
   for (const std::string& hook : hooks) {
     if (!reader.HasHook(hook)) throw refuse("no " + hook);
   }

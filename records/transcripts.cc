@@ -95,6 +95,10 @@ Transcript ParseTranscript(std::string_view line, const std::string& where,
     transcript.id = RequireString(object, "id", where, "id");
   }
   if (transcript.id.empty()) throw BadLine(where, "id").Expected("a name").Found("an empty string");
+  // HDF5 ends texts there: different ids would become the same.
+  if (transcript.id.find('\0') != std::string::npos) {
+    throw BadLine(where, "id").Expected("a name").Found("one with U+0000 in it");
+  }
   return transcript;
 }
 

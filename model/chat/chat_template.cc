@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "minja/minja.hpp"
@@ -105,12 +106,8 @@ std::string WithoutPlace(std::string_view message) {
 }
 
 json ReadJson(const std::filesystem::path& path) {
-  try {
-    json config = json::parse(ReadFile(path, kMaxFileBytes));
-    if (config.is_object()) return config;
-  } catch (const json::exception& error) {
-    throw Error("cannot read the chat template").At(path.string()).Found(error.what());
-  }
+  json config = ParseBoundedJson(ReadFile(path, kMaxFileBytes), path.string());
+  if (config.is_object()) return config;
   throw Error("cannot read the chat template").At(path.string()).Expected("an object");
 }
 

@@ -67,7 +67,7 @@ struct MixtureOfExperts {
 };
 
 struct Architecture {
-  std::string family;  // "llama", "qwen2", "gemma3", …: a name of SupportedFamilies()
+  std::string family;  // "llama", "qwen2", "gemma3", …: a name of families.cc
   int64_t n_layers = 0;
   int64_t d_model = 0;
   int64_t n_heads = 0;

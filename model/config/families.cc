@@ -185,12 +185,6 @@ Activation ReadActivation(const Config& config) {
 
 }  // namespace
 
-std::vector<std::string_view> SupportedFamilies() {
-  std::vector<std::string_view> names;
-  for (const Family& family : kFamilies) names.push_back(family.name);
-  return names;
-}
-
 Architecture ArchitectureFromConfig(Hyperparameters config) {
   const Family& family = FindFamily(config);
   config.AddDefaults(nlohmann::json::parse(family.defaults));

@@ -2,16 +2,10 @@
 // docs/adding-a-model-family.md says how to add one.
 #pragma once
 
-#include <string_view>
-#include <vector>
-
 #include "model/config/architecture.h"
 #include "model/config/hyperparameters.h"
 
 namespace extrospect {
-
-// "llama", "mistral", "qwen2", …: the names that Architecture::family can have.
-std::vector<std::string_view> SupportedFamilies();
 
 // The architecture of a config.json, or of GGUF metadata in that form (gguf_config.h). Throws
 // Error, naming the key, on families and settings that are not supported, missing or absurd.

@@ -13,16 +13,12 @@
 namespace extrospect {
 namespace {
 
-// Offsets have 32 bits, and normalisation can make text longer.
+// Of a text. Offsets have 32 bits, and normalisation can make it longer.
 constexpr size_t kMaxBytes = size_t{1} << 27;
-constexpr size_t kMaxNormalizedBytes = size_t{1} << 30;
+// Of all tokens, once the rules of their file are applied.
+constexpr size_t kMaxVocabularyBytes = size_t{1} << 27;
 
-void CheckSize(size_t bytes, size_t limit) {
-  if (bytes <= limit) return;
-  throw Error("text is too long to tokenize")
-      .Expected("at most " + std::to_string(limit >> 20) + " MiB")
-      .Found(std::to_string(bytes >> 20) + " MiB");
-}
+std::string AtMost(size_t bytes) { return "at most " + std::to_string(bytes >> 20) + " MiB"; }
 
 // Strings are hashed behind their length, so that no two pipelines look alike.
 class PipelineHash {
@@ -83,9 +79,20 @@ class BpeTokenizer : public Tokenizer {
         pretokenizer_(std::move(pipeline.pretokenizer)),
         decoder_(std::move(pipeline.decoder)) {
     for (auto& [token, id] : pipeline.rules.vocabulary) SetToken(id, std::move(token));
-    for (const AddedToken& token : pipeline.added_tokens) AddToken(token);
+    size_t total = 0;
+    const auto count = [&](size_t bytes) {
+      total += bytes;
+      if (total <= kMaxVocabularyBytes) return;
+      throw Error("cannot use the vocabulary")
+          .At("the texts of its tokens")
+          .Expected(AtMost(kMaxVocabularyBytes))
+          .Found("more");
+    };
+    for (const AddedToken& token : pipeline.added_tokens) count(AddToken(token));
     bytes_.reserve(tokens_.size());
-    for (const std::string& token : tokens_) bytes_.push_back(decoder_.DecodeOne(token));
+    for (const std::string& token : tokens_) {
+      count(bytes_.emplace_back(decoder_.DecodeOne(token)).size());
+    }
     bos_id_ = Checked(pipeline.bos_id, "beginning");
     eos_id_ = Checked(pipeline.eos_id, "end");
     add_bos_ = pipeline.add_bos && bos_id_.has_value();
@@ -141,17 +148,20 @@ class BpeTokenizer : public Tokenizer {
     exists_[Index(id)] = true;
   }
 
-  void AddToken(AddedToken token) {
+  // Returns how many bytes are looked for.
+  size_t AddToken(AddedToken token) {
     SetToken(token.id, token.content);
     added_ids_.push_back(token.id);
     if (token.special) special_[Index(token.id)] = true;
     Added& added = token.normalized ? in_normalized_ : in_raw_;
     if (token.normalized) {
       Normalizer::Buffers buffers;
+      buffers.a.limit = buffers.b.limit = kMaxTokenBytes;
       token.content = normalizer_.Apply({token.content}, &buffers).text;
     }
     added.matcher.Add(token);
     added.ids.push_back(token.id);
+    return token.content.size();
   }
 
   // Emits the ids of the added tokens that are found in `text`, and hands what lies between them to
@@ -200,7 +210,11 @@ class BpeTokenizer : public Tokenizer {
 };
 
 Tokenizer::Encoding BpeTokenizer::Encode(std::string_view text, bool parse_special) const {
-  CheckSize(text.size(), kMaxBytes);
+  if (text.size() > kMaxBytes) {
+    throw Error("text is too long to tokenize")
+        .Expected(AtMost(kMaxBytes))
+        .Found(std::to_string(text.size() >> 20) + " MiB");
+  }
   AlignedBuffer mended;
   AlignedText whole{text};
   if (!IsValidUtf8(text)) {
@@ -212,7 +226,6 @@ Tokenizer::Encoding BpeTokenizer::Encode(std::string_view text, bool parse_speci
   work.encoding.begin.reserve(text.size() / 3);
   SplitOff(in_raw_, whole, &work, [&](const AlignedText& section) {
     const AlignedText normalized = normalizer_.Apply(section, &work.normalized);
-    CheckSize(normalized.text.size(), kMaxNormalizedBytes);
     SplitOff(in_normalized_, normalized, &work,
              [&](const AlignedText& rest) { EncodeWords(rest, &work); });
   });

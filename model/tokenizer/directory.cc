@@ -1,7 +1,7 @@
 // The tokenizer of a Hugging Face directory: which files it takes, and what each contributes.
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/bounded_json.h"
 #include "base/file.h"
 #include "model/tokenizer/bpe_tokenizer.h"
 #include "model/tokenizer/json_node.h"
@@ -11,8 +11,6 @@
 
 namespace extrospect {
 namespace {
-
-using nlohmann::json;
 
 constexpr size_t kMaxFileBytes = size_t{1} << 28;
 
@@ -52,12 +50,7 @@ Config ReadConfig(const std::filesystem::path& path) {
   Config config;
   if (!std::filesystem::exists(path)) return config;
   const std::string name = path.string();
-  json document;
-  try {
-    document = json::parse(ReadFile(path, kMaxFileBytes));
-  } catch (const json::exception& error) {
-    throw Error("cannot use the tokenizer").At(name).Expected("JSON").Found(error.what());
-  }
+  const auto document = ParseBoundedJson(ReadFile(path, kMaxFileBytes), name);
   const JsonNode root(&document, "", &name);
   root.Object();
   config.bos = TokenText(root, "bos_token");

@@ -2,11 +2,14 @@
 
 #include <charconv>
 
+#include "base/error.h"
 #include "model/tokenizer/byte_level.h"
 #include "model/tokenizer/utf8.h"
 
 namespace extrospect {
 namespace {
+
+constexpr size_t kMaxTextBytes = size_t{1} << 27;
 
 class ByteLevel : public DecoderStep {
  public:
@@ -27,19 +30,30 @@ class Replace : public DecoderStep {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void Apply(std::vector<std::string>* tokens) const override {
-    for (std::string& token : *tokens) token = ApplyToOne(std::move(token));
+    size_t room = kMaxTextBytes;
+    for (std::string& token : *tokens) {
+      token = Put(token, room);
+      room -= token.size();
+    }
   }
-  std::string ApplyToOne(std::string token) const override {
+  std::string ApplyToOne(std::string token) const override { return Put(token, kMaxTokenBytes); }
+
+ private:
+  std::string Put(const std::string& token, size_t limit) const {
     std::vector<PatternPart> parts;
     pattern_.Cut(token, &parts);
     std::string result;
     for (const PatternPart& part : parts) {
       result += part.is_match ? content_ : token.substr(part.begin, part.end - part.begin);
+      if (result.size() > limit) {
+        throw Error("the tokenizer's decoder makes too much of its tokens")
+            .Expected("at most " + std::to_string(limit) + " bytes")
+            .Found("more");
+      }
     }
     return result;
   }
 
- private:
   const Pattern pattern_;
   const std::string content_;
 };

@@ -1,6 +1,7 @@
 // From tokens back to text.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,9 @@
 #include "model/tokenizer/pattern.h"
 
 namespace extrospect {
+
+// The most that one token may become on its own: the rules of a file could make gigabytes of it.
+constexpr size_t kMaxTokenBytes = size_t{1} << 16;
 
 // One step, which rewrites a list of token texts. Immutable.
 class DecoderStep {
@@ -23,7 +27,7 @@ class DecoderStep {
 
 // Byte-level alphabet to bytes; joins all tokens.
 std::unique_ptr<DecoderStep> MakeByteLevelDecoder();
-// Replaces every match in each token.
+// Replaces every match in each token. Throws Error where that makes too much of them.
 std::unique_ptr<DecoderStep> MakeReplaceDecoder(Pattern pattern, std::string content);
 // "<0xNN>" to the byte; a run of them that is not UTF-8 becomes as many U+FFFD.
 std::unique_ptr<DecoderStep> MakeByteFallbackDecoder();

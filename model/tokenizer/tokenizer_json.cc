@@ -2,21 +2,16 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
+#include "base/bounded_json.h"
 #include "model/files/quote.h"
 #include "model/tokenizer/json_node.h"
 
 namespace extrospect {
 namespace {
-
-using nlohmann::json;
-
-// Steps inside each other, deeper than any file has them.
-constexpr int kMaxDepth = 16;
 
 // Whatever goes wrong while a node is turned into a step went wrong at that node.
 template <typename Make>
@@ -26,10 +21,6 @@ auto At(const JsonNode& node, const Make& make) {
   } catch (const Error& error) {
     throw node.Wrong("something that can be used", error.what());
   }
-}
-
-void CheckDepth(const JsonNode& node, int depth) {
-  if (depth > kMaxDepth) throw node.Wrong("sequences that are not that deep", "a deeper one");
 }
 
 [[noreturn]] void Unsupported(const JsonNode& node, const char* supported) {
@@ -55,8 +46,7 @@ std::string ReadCharacter(const JsonNode& node) {
 
 // ---- Normalizers ----
 
-void ReadNormalizer(const JsonNode& node, int depth, Normalizer* normalizer) {
-  CheckDepth(node, depth);
+void ReadNormalizer(const JsonNode& node, Normalizer* normalizer) {
   const std::string type = node.Type();
   const std::map<std::string_view, UnicodeForm> forms = {{"NFC", UnicodeForm::kNfc},
                                                          {"NFD", UnicodeForm::kNfd},
@@ -72,7 +62,7 @@ void ReadNormalizer(const JsonNode& node, int depth, Normalizer* normalizer) {
     normalizer->Add(MakeStrip(node.Get("strip_left").Bool(), node.Get("strip_right").Bool()));
   } else if (type == "Sequence") {
     for (const JsonNode& one : node.Get("normalizers").Elements()) {
-      ReadNormalizer(one, depth + 1, normalizer);
+      ReadNormalizer(one, normalizer);
     }
   } else {
     Unsupported(node, "NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip or Sequence");
@@ -113,8 +103,7 @@ PrependScheme ReadScheme(const JsonNode& node) {
 
 // `bytes` becomes true when a step has turned the text into the byte-level alphabet, after which
 // there can be no other.
-void ReadPretokenizer(const JsonNode& node, int depth, Pretokenizer* pretokenizer, bool* bytes) {
-  CheckDepth(node, depth);
+void ReadPretokenizer(const JsonNode& node, Pretokenizer* pretokenizer, bool* bytes) {
   const std::string type = node.Type();
   if (type != "Sequence" && *bytes) throw node.Wrong("nothing after ByteLevel", Quote(type));
   if (type == "ByteLevel") {
@@ -134,7 +123,7 @@ void ReadPretokenizer(const JsonNode& node, int depth, Pretokenizer* pretokenize
                                     node.BoolOr("split", true)));
   } else if (type == "Sequence") {
     for (const JsonNode& one : node.Get("pretokenizers").Elements()) {
-      ReadPretokenizer(one, depth + 1, pretokenizer, bytes);
+      ReadPretokenizer(one, pretokenizer, bytes);
     }
   } else {
     Unsupported(node, "ByteLevel, Split, Digits, Metaspace or Sequence");
@@ -143,8 +132,7 @@ void ReadPretokenizer(const JsonNode& node, int depth, Pretokenizer* pretokenize
 
 // ---- Decoders ----
 
-void ReadDecoder(const JsonNode& node, int depth, BpePipeline* pipeline) {
-  CheckDepth(node, depth);
+void ReadDecoder(const JsonNode& node, BpePipeline* pipeline) {
   TokenDecoder& decoder = pipeline->decoder;
   const std::string type = node.Type();
   if (type == "ByteLevel") {
@@ -166,7 +154,7 @@ void ReadDecoder(const JsonNode& node, int depth, BpePipeline* pipeline) {
     pipeline->strips_leading_space |= strip;
   } else if (type == "Sequence") {
     for (const JsonNode& one : node.Get("decoders").Elements()) {
-      ReadDecoder(one, depth + 1, pipeline);
+      ReadDecoder(one, pipeline);
     }
   } else {
     Unsupported(node, "ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace or Sequence");
@@ -177,7 +165,7 @@ void ReadDecoder(const JsonNode& node, int depth, BpePipeline* pipeline) {
 
 void CheckUnset(const JsonNode& model, const char* key) {
   if (!model.Has(key)) return;
-  const json& value = model.Get(key).value();
+  const nlohmann::json& value = model.Get(key).value();
   if (value == "" || value == 0.0) return;
   throw model.Get(key).Wrong("null", value.dump(-1, ' ', true));
 }
@@ -245,12 +233,11 @@ std::vector<AddedToken> ReadAddedTokens(const JsonNode& list, const BpeRules& ru
 // ---- The post-processor ----
 
 // The id of the token that a template puts in front of a single text, if any.
-std::optional<int32_t> ReadBos(const JsonNode& node, int depth) {
-  CheckDepth(node, depth);
+std::optional<int32_t> ReadBos(const JsonNode& node) {
   const std::string type = node.Type();
   if (type == "Sequence") {
     for (const JsonNode& one : node.Get("processors").Elements()) {
-      if (const auto id = ReadBos(one, depth + 1)) return id;
+      if (const auto id = ReadBos(one)) return id;
     }
   }
   if (type != "TemplateProcessing") return std::nullopt;
@@ -266,28 +253,23 @@ std::optional<int32_t> ReadBos(const JsonNode& node, int depth) {
 }  // namespace
 
 BpePipeline ParseTokenizerJson(std::string_view text, const std::string& name) {
-  json document;
-  try {
-    document = json::parse(text);
-  } catch (const json::exception& error) {
-    throw Error("cannot use the tokenizer").At(name).Expected("JSON").Found(error.what());
-  }
+  // Which bounds how deep steps lie inside each other, too.
+  const auto document = ParseBoundedJson(text, name);
   const JsonNode root(&document, "", &name);
   root.Object();
 
   BpePipeline pipeline;
   pipeline.rules = ReadModel(root.Get("model"));
-  if (root.Has("normalizer")) ReadNormalizer(root.Get("normalizer"), 0, &pipeline.normalizer);
+  if (root.Has("normalizer")) ReadNormalizer(root.Get("normalizer"), &pipeline.normalizer);
   if (root.Has("pre_tokenizer")) {
-    ReadPretokenizer(root.Get("pre_tokenizer"), 0, &pipeline.pretokenizer,
-                     &pipeline.rules.byte_level);
+    ReadPretokenizer(root.Get("pre_tokenizer"), &pipeline.pretokenizer, &pipeline.rules.byte_level);
   }
-  if (root.Has("decoder")) ReadDecoder(root.Get("decoder"), 0, &pipeline);
+  if (root.Has("decoder")) ReadDecoder(root.Get("decoder"), &pipeline);
   if (root.Has("added_tokens")) {
     pipeline.added_tokens = ReadAddedTokens(root.Get("added_tokens"), pipeline.rules);
   }
   if (root.Has("post_processor")) {
-    pipeline.bos_id = ReadBos(root.Get("post_processor"), 0);
+    pipeline.bos_id = ReadBos(root.Get("post_processor"));
     pipeline.add_bos = pipeline.bos_id.has_value();
   }
   return pipeline;

@@ -38,6 +38,21 @@ TEST(AtomicFileTest, ReplacesWhatALinkPointsTo) {
   EXPECT_EQ(ReadFile(real), "new");
 }
 
+TEST(AtomicFileTest, FollowsLinksToWhatIsNotThereYet) {
+  const auto folder = TemporaryPath("atomic_links");
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder / "real");
+  std::filesystem::create_symlink("real/second", folder / "first");
+  std::filesystem::create_symlink("new.txt", folder / "real/second");
+  WriteFileAtomically(folder / "first", "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "first"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "real/second"));
+  EXPECT_EQ(ReadFile(folder / "real/new.txt"), "new");
+  std::filesystem::create_symlink("there", folder / "back");
+  std::filesystem::create_symlink("back", folder / "there");
+  EXPECT_THROW(PlaceOfNewFile(folder / "back"), Error);
+}
+
 TEST(AtomicFileTest, WritesToPipesAsTheyAre) {
   const auto pipe = TemporaryPath("atomic_pipe");
   std::filesystem::remove(pipe);

@@ -14,14 +14,6 @@ TEST(RandomStreamTest, NamesGiveIndependentStreams) {
   EXPECT_EQ(first, again.Next());
 }
 
-TEST(RandomStreamTest, ContinuesFromItsState) {
-  RandomStream a(7, "x");
-  a.Next();
-  RandomStream b(0, "y");
-  b.set_state(a.state());
-  EXPECT_EQ(a.Next(), b.Next());
-}
-
 TEST(RandomStreamTest, NormalHasUnitMoments) {
   RandomStream random(3, "normal");
   double sum = 0, squares = 0;

@@ -213,8 +213,12 @@ TEST(ChatTemplate, LoadsFromADirectory) {
 
 TEST(ChatTemplate, BadDirectoriesAreErrorsThatNameTheFile) {
   const TemporaryDirectory directory;
-  for (const char* config : {"{", "[]", R"({"chat_template": 3})", R"({"chat_template": [{}]})",
-                             R"({"chat_template": "{% for %}"})"}) {
+  const std::string deep =
+      R"({"chat_template": )" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  for (const std::string& config :
+       {std::string("{"), std::string("[]"), std::string(R"({"chat_template": 3})"),
+        std::string(R"({"chat_template": [{}]})"), std::string(R"({"chat_template": "{% for %}"})"),
+        deep}) {
     directory.Write("tokenizer_config.json", config);
     const std::string message = MessageOf([&] { LoadChatTemplateFromDirectory(directory.path()); });
     EXPECT_NE(message.find("tokenizer_config.json"), std::string::npos) << config << message;

@@ -377,10 +377,45 @@ TEST(TokenizerDirectory, DeepNestingIsRefused) {
   }
   document["normalizer"] = nested;
   directory.Write("tokenizer.json", document.dump());
-  EXPECT_PRED2(Contains, MessageOf([&] { LoadTokenizerFromDirectory(directory.path()); }),
-               "normalizer");
+  const auto message = [&] {
+    return MessageOf([&] { LoadTokenizerFromDirectory(directory.path()); });
+  };
+  EXPECT_PRED2(Contains, message(), "64 levels");
   directory.Write("tokenizer.json", std::string(1'000'000, '['));
-  EXPECT_THROW(LoadTokenizerFromDirectory(directory.path()), Error);
+  EXPECT_PRED2(Contains, message(), "64 levels");
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  directory.Write("tokenizer.json", R"({"model": {"dropout": )" + deep + "}}");
+  EXPECT_PRED2(Contains, message(), "64 levels");
+  directory.Write("tokenizer.json", SmallTokenizerJson().dump());
+  directory.Write("tokenizer_config.json", R"({"bos_token": )" + deep + "}");
+  EXPECT_PRED2(Contains, message(), "64 levels");
+}
+
+TEST(TokenizerDirectory, RulesThatMakeTooMuchOfATokenAreRefused) {
+  const TemporaryDirectory directory;
+  const json replace = {
+      {"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(1000, 'a')}};
+  const json steps = json::array({replace, replace, replace});
+  const auto message_of = [&](const json& document) {
+    directory.Write("tokenizer.json", document.dump());
+    return MessageOf([&] { LoadTokenizerFromDirectory(directory.path()); });
+  };
+  json document = SmallTokenizerJson();
+  document["decoder"] = {{"type", "Sequence"}, {"decoders", steps}};
+  EXPECT_PRED2(Contains, message_of(document), "at most 65536 bytes");
+  document = SmallTokenizerJson();
+  document["normalizer"] = {{"type", "Sequence"}, {"normalizers", steps}};
+  document["added_tokens"].push_back({{"id", 4}, {"content", "aa"}, {"normalized", true}});
+  EXPECT_PRED2(Contains, message_of(document), "at most 65536 bytes");
+  // Each token within bounds, all together not.
+  document = SmallTokenizerJson();
+  document["decoder"] = replace;
+  document.erase("added_tokens");
+  document.erase("post_processor");
+  for (int i = 3; i < 5000; ++i) {
+    document["model"]["vocab"][std::string(50, 'a') + std::to_string(i)] = i;
+  }
+  EXPECT_PRED2(Contains, message_of(document), "at most 128 MiB");
 }
 
 TEST(TokenizerDirectory, ReadsSentencePieceModelsAndTheirConfiguration) {

@@ -25,8 +25,8 @@ ActivationLayout Layout() {
 }
 
 void WriteShard(const std::filesystem::path& path, uint32_t begin, uint32_t end, bool finish,
-                const std::string& config = "{}") {
-  const ActivationLayout whole = Layout(), part = PartOfLayout(whole, begin, end);
+                const std::string& config = "{}", const ActivationLayout& whole = Layout()) {
+  const ActivationLayout part = PartOfLayout(whole, begin, end);
   ActivationOrigin origin = TestOrigin(kWidth);
   origin.config = config;
   std::filesystem::create_directories(path.parent_path());
@@ -119,6 +119,17 @@ TEST_F(ShardsTest, OtherShardsAreRefused) {
   refuses("another configuration");
   WriteShard(folder_ / files_[1], 2, 3, false);
   refuses("incomplete");
+}
+
+TEST_F(ShardsTest, ShardsOfOtherTranscriptsAreRefused) {
+  WriteWhole();
+  for (const bool id : {true, false}) {
+    ActivationLayout other = Layout();
+    (id ? other.transcripts[2].id : other.transcripts[2].json) += "x";
+    WriteShard(folder_ / files_[1], 2, 3, true, "{}", other);
+    const std::string complaint = Complaint([&] { ActivationReader{path_}; });
+    EXPECT_NE(complaint.find("other rows"), std::string::npos) << complaint;
+  }
 }
 
 TEST_F(ShardsTest, NothingIsWrittenOverShardsThatAreNotWhole) {

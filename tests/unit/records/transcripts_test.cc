@@ -56,6 +56,9 @@ TEST(TranscriptsTest, ErrorsNameTheField) {
   expect(R"({"id":"a","text":"x","holder":"dog"})", "field 'holder'");
   expect(R"({"id":"a","text":""})", "field 'text'");
   expect("{\"id\":\"a\",\"text\":\"\xff\"}", "line 1");
+  expect(R"({"id":"a\u0000b","text":"x"})", "field 'id'");
+  // Nothing behind it is left unread.
+  expect(std::string(R"({"id":"a","text":"x"})") + '\0' + "{", "line 1");
 }
 
 TEST(TranscriptsTest, ErrorsNameTheLineOfAFile) {

@@ -9,6 +9,7 @@
 #include "model/tokenizer/pattern.h"
 #include "model/tokenizer/pattern_dialect.h"
 #include "model/tokenizer/pretokenizer.h"
+#include "model/tokenizer/token_decoder.h"
 #include "tests/cpu_time.h"
 #include "tests/unit/model/error_message.h"
 
@@ -176,6 +177,27 @@ TEST(Normalizer, ReplacesPrependsAndStrips) {
   EXPECT_EQ(Apply(strip, "\u3000 b \u00a0").origins, (std::vector<uint32_t>{4}));
   EXPECT_EQ(Apply(strip, " \u3000 ").text, "");
   EXPECT_EQ(Apply(NormalizerOf(MakeStrip(true, false)), " a ").text, "a ");
+}
+
+TEST(Normalizer, StopsWhereTextGrowsBeyondTheLimit) {
+  const std::string many(100, 'a');
+  const Normalizer grows =
+      NormalizerOf(MakeReplace(Pattern::Literal("a"), many), MakePrepend(many));
+  Normalizer::Buffers buffers;
+  buffers.a.limit = buffers.b.limit = 1000;
+  EXPECT_EQ(grows.Apply({std::string_view(many).substr(0, 9)}, &buffers).text.size(), 1000u);
+  EXPECT_THROW(grows.Apply({std::string_view(many).substr(0, 10)}, &buffers), Error);
+  EXPECT_THROW(grows.Apply({many}, &buffers), Error);
+}
+
+TEST(TokenDecoder, StopsWhereTextGrowsBeyondTheLimit) {
+  const std::string many(1000, 'a');
+  TokenDecoder grows;
+  grows.Add(MakeReplaceDecoder(Pattern::Literal("a"), many));
+  EXPECT_EQ(grows.DecodeOne("aa").size(), 2000u);
+  EXPECT_THROW(grows.DecodeOne(many), Error);
+  EXPECT_EQ(grows.Decode({many}).size(), 1'000'000u);
+  EXPECT_THROW(grows.Decode(std::vector<std::string>(200, many)), Error);
 }
 
 TEST(Pretokenizer, SplitsInEveryWay) {
