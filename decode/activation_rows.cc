@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "base/bounded_json.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "model/index_tensor.h"
@@ -95,7 +96,8 @@ int64_t FileSelections::Find(const std::string& name) const {
 FileSelections SelectionsOf(const ActivationReader& reader) {
   FileSelections selections;
   try {
-    const auto config = nlohmann::json::parse(reader.origin().config);
+    const auto config =
+        ParseBoundedJson(reader.origin().config, reader.path().string() + ", config");
     if (config.contains("tokens")) {
       const auto& tokens = config.at("tokens");
       if (tokens.is_string()) {

@@ -80,6 +80,7 @@ Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::F
   const ActivationReader reader(flags.activations);
   const DecoderInfo& info = decoder.info();
   CheckFits(info, reader.origin(), reader.hooks(), flags.activations);
+  CheckRendering(info, reader.origin(), flags.activations);
   const std::vector<Transcript> transcripts = TranscriptsOf(reader);
   const bool per_token = flags.per == "token";
   RowPlan plan = PlanRows(reader, info.selection, per_token ? "none" : info.token_pool.name());
@@ -106,7 +107,7 @@ Decoded FromActivations(const Decoder& decoder, const DecodeFlags& flags, std::F
   Decoded decoded;
   decoded.readings = ReadRows(decoder, rows.to(ParseDevices(flags.compute.device).front()), origins,
                               ReadOptionsOf(flags), [&](int64_t n) { progress.Add(n); });
-  if (!flags.html.empty() && !per_token) {
+  if (!flags.html.empty()) {
     for (size_t i = 0; i < decoded.readings.size(); ++i) {
       decoded.timeline.push_back(PlainTimeline(transcripts[owner[i]], decoded.readings[i]));
     }
@@ -123,7 +124,7 @@ Decoded FromTranscripts(const Decoder& decoder, const LanguageModel& model,
   options.read_tokens.sentences = false;
   // The readings of whole transcripts are written, or stand in the page, or nobody sees them.
   options.read.sentences = flags.per == "transcript" || !flags.html.empty();
-  options.prepare = flags.render.prepare();
+  options.prepare = flags.render.prepare(decoder.info().rendering);
   options.batch_tokens = flags.batch_tokens;
   options.window = flags.window;
   options.per_token = flags.per == "token" || !flags.html.empty();
@@ -144,6 +145,11 @@ void RunDecode(const DecodeFlags& flags) {
   if (flags.activations.empty() == flags.transcripts.empty() ||
       (flags.activations.empty() && flags.model.empty())) {
     throw UsageError("decode reads either --activations, or --transcripts with --model");
+  }
+  if (!flags.html.empty() && flags.per == "token" && flags.transcripts.empty()) {
+    throw UsageError("a page of single tokens shows their text, which activation files do not hold")
+        .Found("--html and --per token with --activations")
+        .Expected("--transcripts with --model, or --per transcript");
   }
   CheckOutput(flags.output, {flags.activations, flags.transcripts, flags.html});
   if (!flags.html.empty()) CheckOutput(flags.html, {flags.activations, flags.transcripts});
@@ -213,11 +219,9 @@ void AddDecodeCommand(CLI::App& app) {
                    "the confidence the majority's share. Answers agree that begin with the same "
                    "yes or no, else that name the same emotion first, else that are the same words")
       ->check(CLI::Range(1, 1000));
-  AddRenderFlags(*command, flags->render);
+  AddRenderFlags(*command, flags->render, "as the decoder was trained");
   AddComputeFlags(*command, flags->compute);
-  command->add_option("--batch-tokens", flags->batch_tokens, "Tokens in one forward pass")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  AddBatchTokensFlag(*command, flags->batch_tokens);
   command->add_option("--limit", flags->limit, "Only the first N transcripts");
   command->add_option("--seed", flags->seed, "Seed of random choices")->capture_default_str();
   command->add_flag("--quiet", flags->quiet, "No progress on stderr");

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "extract/prepare.h"
 #include "model/files/tensor_view.h"
 
 namespace extrospect {
@@ -126,6 +127,11 @@ void CheckFits(const DecoderInfo& info, const ActivationOrigin& origin,
           .Hint("a decoder reads only the hook that it was trained on; extract it with --layers");
     }
   }
+}
+
+void CheckRendering(const DecoderInfo& info, const ActivationOrigin& origin,
+                    const std::string& file) {
+  Match("format", info.rendering, FormatName(PrepareOptionsOf(origin.config).format), file);
 }
 
 std::string TemplateSentence(const std::string& holder, const std::string& word) {

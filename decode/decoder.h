@@ -25,6 +25,7 @@ struct DecoderInfo {
   int64_t n_layers = 0;
   int64_t d_model = 0;
   std::vector<std::string> hooks;  // in the order of the rows' second dimension
+  std::string rendering = "chat";  // how messages became tokens: by the chat template, or "raw"
   std::string selection;           // token selection, see extract/selection.h: "content"
   std::string pool;                // of the selection: "mean", "attention"; "none": a row a token
   TokenPool token_pool;            // how pooled rows are made; attends where pool says so
@@ -44,7 +45,6 @@ struct DecoderInfo {
 
   std::string training_config;       // JSON of the resolved run
   std::string training_data_sha256;  // of the labels and the activation file's origin
-  std::string created_by;            // program and version
   std::string sha256;                // of decoder.json, which holds the weights' hash
 };
 
@@ -122,6 +122,10 @@ bool Abstains(const DecoderInfo& info, const float* log_p);
 // weights, tokenizer and width must be the same, and every hook of the decoder among `hooks`.
 void CheckFits(const DecoderInfo& info, const ActivationOrigin& origin,
                const std::vector<std::string>& hooks, const std::string& file);
+
+// The same for how their transcripts were rendered.
+void CheckRendering(const DecoderInfo& info, const ActivationOrigin& origin,
+                    const std::string& file);
 
 // "The user feels ashamed.", "The user reports nothing of note."; "The holder …" if not known.
 std::string TemplateSentence(const std::string& holder, const std::string& word);

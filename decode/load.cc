@@ -29,6 +29,7 @@ constexpr size_t kMaxHooks = 4096;
 constexpr int64_t kMaxWidth = 1 << 20;
 constexpr int64_t kMaxLayers = 1 << 16;
 constexpr size_t kMaxText = 1 << 16;
+constexpr size_t kMaxDecoderJsonBytes = size_t{64} << 20;
 
 // Reads one field after another, each with its own complaint.
 class Fields {
@@ -200,6 +201,11 @@ DecoderFile ParseDecoderJson(std::string_view text, const std::string& where) {
   info.tokenizer_sha256 = fields.Text("tokenizer_sha256");
   info.chat_template_sha256 = fields.Text("chat_template_sha256");
   info.hooks = ReadHooks(fields);
+  // Decoders without the field were trained on chats.
+  if (object.contains("rendering")) info.rendering = fields.Text("rendering", 64);
+  if (info.rendering != "chat" && info.rendering != "raw") {
+    throw fields.Wrong("rendering", "chat or raw").Found(info.rendering);
+  }
   info.selection = fields.Text("selection", 1024);
   info.pool = fields.Text("pool", 64);
   if (info.pool != "mean" && info.pool != "attention" && info.pool != "none") {
@@ -216,7 +222,6 @@ DecoderFile ParseDecoderJson(std::string_view text, const std::string& where) {
   info.training_config =
       training.Get("config", "an object", [](const json& value) { return value.is_object(); })
           .dump(-1, ' ', false, json::error_handler_t::replace);
-  info.created_by = fields.Text("created_by");
   file.weights_sha256 = ReadHash(fields, "weights_sha256");
   file.body = fields.Get(info.kind, "an object of the decoder's kind",
                          [](const json& value) { return value.is_object(); });
@@ -301,6 +306,7 @@ void WriteDecoderJson(const std::filesystem::path& folder, const DecoderInfo& in
       {"tokenizer_sha256", info.tokenizer_sha256},
       {"chat_template_sha256", info.chat_template_sha256},
       {"hooks", info.hooks},
+      {"rendering", info.rendering},
       {"selection", info.selection},
       {"pool", info.pool},
       {"holder_independent", info.holder_independent},

@@ -17,7 +17,6 @@ namespace extrospect {
 inline constexpr int kDecoderFormatVersion = 1;
 // The query of a decoder that pools tokens by attention: "query" [hooks, d_model] float32.
 inline constexpr const char* kPoolFile = "pool.safetensors";
-inline constexpr size_t kMaxDecoderJsonBytes = size_t{64} << 20;
 
 // decoder.json, parsed and checked: what all kinds share, and the kind's own part.
 struct DecoderFile {

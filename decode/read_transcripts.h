@@ -21,7 +21,7 @@ struct ReadTranscriptsOptions {
   PrepareOptions prepare;
   int64_t batch_tokens = 4096;
   bool per_token = false;  // readings of single tokens too, for the result or the timeline
-  int64_t window = 8;      // tokens of the running mean, for decoders that read means
+  int64_t window = 8;      // tokens of the running pool, for decoders of pooled rows
 };
 
 struct TranscriptReadings {

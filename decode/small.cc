@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <utility>
 
@@ -16,7 +15,6 @@
 namespace extrospect {
 namespace {
 
-constexpr std::array<const char*, 3> kHolders = {"user", "assistant", "character"};
 constexpr int64_t kRowsAtOnce = 512;  // bounds memory
 constexpr size_t kMaxModelBytes = size_t{64} << 20;
 // What a feeling is about is said only if every piece of it is at least this probable. A decoder
@@ -40,6 +38,24 @@ int64_t Size(const nlohmann::json& body, const char* name, int64_t max, const st
   return found->get<int64_t>();
 }
 
+// Decoders that do not name theirs were trained on all but the last.
+std::vector<std::string> HoldersOf(const nlohmann::json& body, const std::string& where) {
+  const auto found = body.find("holders");
+  if (found == body.end()) return {kSmallHolders.begin(), kSmallHolders.end() - 1};
+  std::vector<std::string> holders;
+  for (const char* const holder : kSmallHolders) {
+    if (found->is_array() && std::count(found->begin(), found->end(), holder) == 1) {
+      holders.push_back(holder);
+    }
+  }
+  if (holders.empty() || holders.size() != found->size()) {
+    throw Error("a field of the decoder is wrong")
+        .At(where + ", small.holders")
+        .Expected("some of user, assistant, character and holder");
+  }
+  return holders;
+}
+
 }  // namespace
 
 std::string FeelsPrompt(const std::string& holder) { return "The " + holder + " feels"; }
@@ -47,10 +63,15 @@ std::string NothingPrompt(const std::string& holder) {
   return "The " + holder + " reports nothing of note";
 }
 
-Small::Small(DecoderInfo info, std::shared_ptr<const SentencePieces> pieces, SmallNetwork network)
-    : Decoder(std::move(info)), pieces_(std::move(pieces)), network_(std::move(network)) {}
+Small::Small(DecoderInfo info, std::shared_ptr<const SentencePieces> pieces, SmallNetwork network,
+             std::vector<std::string> holders)
+    : Decoder(std::move(info)),
+      pieces_(std::move(pieces)),
+      network_(std::move(network)),
+      holders_(std::move(holders)) {}
 
-nlohmann::ordered_json Small::Body(const SmallShape& shape) {
+nlohmann::ordered_json Small::Body(const SmallShape& shape,
+                                   const std::vector<std::string>& holders) {
   return {{"normalisation", "standardise, then project"},
           {"rank", shape.rank},
           {"prefix", shape.prefix},
@@ -58,6 +79,7 @@ nlohmann::ordered_json Small::Body(const SmallShape& shape) {
           {"layers", shape.layers},
           {"heads", shape.heads},
           {"max_tokens", shape.max_tokens},
+          {"holders", holders},
           {"prompt_template", "The {holder} feels {word}"}};
 }
 
@@ -94,8 +116,9 @@ std::unique_ptr<Small> Small::Load(const DecoderFile& file, const std::filesyste
   for (const auto& [name, sizes] : SmallNetwork::Shapes(shape)) {
     loaded[name] = LoadTensor(tensors, name, sizes, device);
   }
-  return std::make_unique<Small>(
-      info, std::move(pieces), SmallNetwork(shape, std::move(loaded), IndexTensor(words, device)));
+  return std::make_unique<Small>(info, std::move(pieces),
+                                 SmallNetwork(shape, std::move(loaded), IndexTensor(words, device)),
+                                 HoldersOf(file.body, where));
 }
 
 at::Tensor Small::ScoresFor(const at::Tensor& coordinates, const std::string& holder) const {
@@ -147,15 +170,17 @@ std::vector<std::string> Small::Resolve(const at::Tensor& coordinates,
   std::vector<std::string> resolved = holders;
   std::vector<int64_t> unknown;
   for (size_t i = 0; i < holders.size(); ++i) {
-    if (holders[i].empty()) unknown.push_back(static_cast<int64_t>(i));
+    if (std::find(holders_.begin(), holders_.end(), holders[i]) != holders_.end()) continue;
+    unknown.push_back(static_cast<int64_t>(i));
+    resolved[i] = holders_.front();
   }
-  if (unknown.empty()) return resolved;
+  if (unknown.empty() || holders_.size() == 1) return resolved;
   const at::Device device = coordinates.device();
   const at::Tensor rows = coordinates.index_select(0, IndexTensor(unknown, device));
-  // By the first token in which "The user", "The assistant" and "The character" differ.
+  // By the first token in which "The user", "The assistant" and so on differ.
   std::vector<std::vector<int64_t>> openings;
-  for (const char* const holder : kHolders) {
-    openings.push_back(pieces_->Encode("The " + std::string(holder)));
+  for (const std::string& holder : holders_) {
+    openings.push_back(pieces_->Encode("The " + holder));
     openings.back().insert(openings.back().begin(), pieces_->bos());
   }
   size_t common = 0;
@@ -181,7 +206,7 @@ std::vector<std::string> Small::Resolve(const at::Tensor& coordinates,
                               .to(at::kCPU);
   for (size_t i = 0; i < unknown.size(); ++i) {
     resolved[static_cast<size_t>(unknown[i])] =
-        kHolders[static_cast<size_t>(best.const_data_ptr<int64_t>()[i])];
+        holders_[static_cast<size_t>(best.const_data_ptr<int64_t>()[i])];
   }
   return resolved;
 }

@@ -40,7 +40,7 @@ std::string ConfigOf(const ExtractFlags& flags, const std::vector<int64_t>& bloc
   config["tokens"] = nlohmann::ordered_json::array();
   for (const Selection& selection : selections) config["tokens"].push_back(selection.name());
   config["pool"] = flags.pool;
-  config["format"] = flags.render.format;
+  config["format"] = FormatName(flags.render.prepare("chat").format);
   config["truncate"] = flags.render.truncate;
   config["dtype"] = flags.compute.dtype;
   config["store"] = flags.store;
@@ -59,7 +59,7 @@ void Extract(const ExtractFlags& flags, const Ranks& ranks) {
   options.blocks = ParseLayers(flags.layers, model.architecture.n_layers);
   options.selections = Selection::ParseList(flags.tokens);
   options.pool_mean = flags.pool == "mean";
-  options.prepare = flags.render.prepare();
+  options.prepare = flags.render.prepare("chat");
   options.batch_tokens = flags.batch_tokens;
   ExtractPlan plan = PlanExtraction(model, transcripts, options);
 
@@ -111,14 +111,12 @@ void AddExtractCommand(CLI::App& app, const Ranks& ranks) {
   command->add_option("--pool", flags->pool, "A row for each token, or the mean of the selection")
       ->check(CLI::IsMember({"none", "mean"}))
       ->capture_default_str();
-  AddRenderFlags(*command, flags->render);
+  AddRenderFlags(*command, flags->render, "chat");
   AddComputeFlags(*command, flags->compute);
   command->add_option("--store", flags->store, "Number type in the file")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
       ->capture_default_str();
-  command->add_option("--batch-tokens", flags->batch_tokens, "Tokens in one forward pass")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  AddBatchTokensFlag(*command, flags->batch_tokens);
   command->add_option("--limit", flags->limit, "Only the first N transcripts");
   command->add_option("--seed", flags->seed, "Seed of random choices")->capture_default_str();
   command->add_flag("--resume", flags->resume, "Continue an interrupted run");

@@ -27,14 +27,22 @@ void AddComputeFlags(CLI::App& command, ComputeFlags& flags) {
       ->capture_default_str();
 }
 
-PrepareOptions RenderFlags::prepare() const {
-  return {ParseFormat(format), ParseTruncate(truncate)};
+void AddBatchTokensFlag(CLI::App& command, int64_t& batch_tokens) {
+  command.add_option("--batch-tokens", batch_tokens, "Tokens in one forward pass")
+      ->check(CLI::Range(int64_t{1}, kMaxBatchTokens))
+      ->capture_default_str();
 }
 
-void AddRenderFlags(CLI::App& command, RenderFlags& flags) {
-  command.add_option("--format", flags.format, "Render messages by the chat template, or plainly")
-      ->check(CLI::IsMember({"chat", "raw"}))
-      ->capture_default_str();
+PrepareOptions RenderFlags::prepare(const std::string& usual_format) const {
+  return {ParseFormat(format.empty() ? usual_format : format), ParseTruncate(truncate)};
+}
+
+void AddRenderFlags(CLI::App& command, RenderFlags& flags, const std::string& usual_format) {
+  command
+      .add_option(
+          "--format", flags.format,
+          "Render messages by the chat template, or plainly (default: " + usual_format + ")")
+      ->check(CLI::IsMember({"chat", "raw"}));
   command
       .add_option("--truncate", flags.truncate,
                   "Which end of a transcript beyond the model's context is cut off")

@@ -50,6 +50,10 @@ TranscriptFormat ParseFormat(std::string_view name) {
   return name == "raw" ? TranscriptFormat::kRaw : TranscriptFormat::kChat;
 }
 
+std::string FormatName(TranscriptFormat format) {
+  return format == TranscriptFormat::kRaw ? "raw" : "chat";
+}
+
 Truncate ParseTruncate(std::string_view name) {
   return name == "left" ? Truncate::kLeft : name == "right" ? Truncate::kRight : Truncate::kNone;
 }

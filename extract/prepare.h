@@ -24,6 +24,7 @@ struct PreparedTranscript {
 
 // By the names that flags and files have for them; anything else is the default.
 TranscriptFormat ParseFormat(std::string_view name);
+std::string FormatName(TranscriptFormat format);
 Truncate ParseTruncate(std::string_view name);
 
 struct PrepareOptions {

@@ -10,6 +10,8 @@
 namespace extrospect {
 namespace {
 
+constexpr size_t kMaxSelections = 256;  // activation files number them in 8 bits
+
 std::optional<int64_t> ParseInteger(std::string_view text) {
   int64_t value = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -66,6 +68,12 @@ std::vector<Selection> Selection::ParseList(std::string_view text) {
   while (true) {
     const size_t comma = text.find(',');
     selections.push_back(Parse(text.substr(0, comma)));
+    if (selections.size() > kMaxSelections) {
+      throw UsageError("too many token selections")
+          .At("--tokens")
+          .Expected("at most " + std::to_string(kMaxSelections))
+          .Found("more");
+    }
     if (comma == text.npos) return selections;
     text.remove_prefix(comma + 1);
   }

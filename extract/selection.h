@@ -25,7 +25,7 @@ class Selection {
  public:
   // Throws UsageError naming the forms that there are.
   static Selection Parse(std::string_view text);
-  // A comma-separated list.
+  // A comma-separated list, of at most 256.
   static std::vector<Selection> ParseList(std::string_view text);
 
   const std::string& name() const { return name_; }

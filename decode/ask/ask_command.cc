@@ -80,7 +80,6 @@ class Lines {
 void RunAsk(const AskFlags& flags) {
   flags.compute.SetThreads();
   AskOptions options;
-  options.prepare = flags.render.prepare();
   options.samples = flags.samples;
   options.seed = flags.seed;
   std::vector<Transcript> transcripts = ReadTranscripts(flags.transcripts);
@@ -88,6 +87,7 @@ void RunAsk(const AskFlags& flags) {
       std::make_shared<const LanguageModel>(LoadModel(flags.model, flags.compute.weights()));
   const std::unique_ptr<Decoder> decoder =
       LoadDecoder(flags.decoder, ParseDevices(flags.compute.device).front(), model);
+  options.prepare = flags.render.prepare(decoder->info().rendering);
   AskSession session(*decoder, *model, std::move(transcripts), options, flags.transcript);
   if (!flags.span.empty()) session.SelectSpan(flags.span);
   if (!flags.tokens.empty()) session.SelectTokens(flags.tokens);
@@ -143,7 +143,7 @@ void AddAskCommand(CLI::App& app) {
                    "confidence (see decode --help)")
       ->check(CLI::Range(1, 1000));
   command->add_flag("--json", flags->json, "Answers as JSON, one object a line");
-  AddRenderFlags(*command, flags->render);
+  AddRenderFlags(*command, flags->render, "as the decoder was trained");
   AddComputeFlags(*command, flags->compute);
   command->add_option("--seed", flags->seed, "Seed of the samples")->capture_default_str();
   command->callback([flags] { RunAsk(*flags); });

@@ -19,8 +19,9 @@ constexpr char kHelp[] =
     "  list             the transcripts\n"
     "  use ID           go to another transcript\n"
     "  show             its tokens with their positions\n"
-    "  span A:B         mean tokens A to B, both included\n"
-    "  tokens NAME      mean the tokens of a selection: content, all, role:user, message:-1, last\n"
+    "  span A:B         ask about tokens A to B, both included\n"
+    "  tokens NAME      ask about the tokens of a selection: content, all, role:user, message:-1, "
+    "last\n"
     "  help, quit\n"
     "Anything else is a question, in which {holder} stands for whose feeling it is about.\n";
 

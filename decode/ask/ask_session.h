@@ -49,7 +49,7 @@ class AskSession {
   // What is selected, ascending; never empty.
   const std::vector<uint32_t>& positions() const { return positions_; }
 
-  // Of a decoder that was trained on means, one answer about the mean of the selected tokens; of
+  // Of a decoder that was trained on pooled rows, one answer about the selected tokens together; of
   // others, one about every selected token. An empty question is the decoder's own. Throws Error.
   std::vector<Reading> Ask(const std::string& question);
 

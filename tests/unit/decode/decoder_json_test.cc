@@ -249,5 +249,28 @@ TEST(DecoderTest, AnotherModelIsRefusedWithBothNamed) {
   EXPECT_NE(hooks.find("blocks.1"), std::string::npos);
 }
 
+TEST(DecoderTest, ActivationsOfAnotherRenderingAreRefused) {
+  DecoderInfo info = Info();
+  ActivationOrigin origin;
+  origin.config = R"({"format": "raw"})";
+  const std::string complaint = Complaint([&] { CheckRendering(info, origin, "a.h5"); });
+  EXPECT_NE(complaint.find("raw"), std::string::npos) << complaint;
+  info.rendering = "raw";
+  CheckRendering(info, origin, "a.h5");
+}
+
+TEST(DecoderJsonTest, RenderingIsKept) {
+  const auto folder = MakeFolder("decoder_rendering");
+  json object = Parsed(folder);
+  EXPECT_EQ(ParseDecoderJson(object.dump(), "d").info.rendering, "chat");
+  object["rendering"] = "raw";
+  EXPECT_EQ(ParseDecoderJson(object.dump(), "d").info.rendering, "raw");
+  object["rendering"] = "sideways";
+  EXPECT_NE(Complaint([&] { ParseDecoderJson(object.dump(), "d"); }).find("sideways"),
+            std::string::npos);
+  object.erase("rendering");  // as decoders were written before
+  EXPECT_EQ(ParseDecoderJson(object.dump(), "d").info.rendering, "chat");
+}
+
 }  // namespace
 }  // namespace extrospect

@@ -34,6 +34,10 @@ TEST(SelectionTest, RefusesWhatItDoesNotKnow) {
   }
   EXPECT_EQ(Selection::ParseList("content,last:2").size(), 2u);
   EXPECT_THROW(Selection::ParseList("content,"), Error);
+  std::string many = "last";
+  for (int i = 1; i < 256; ++i) many += ",last";
+  EXPECT_EQ(Selection::ParseList(many).size(), 256u);
+  EXPECT_THROW(Selection::ParseList(many + ",last"), Error);
 }
 
 TEST(PlanBatchesTest, PutsLikeWithLikeAndKeepsTheBudget) {
