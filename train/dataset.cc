@@ -149,7 +149,6 @@ LabelledTranscripts::LabelledTranscripts(const ActivationReader& reader,
     example.holder = labels.holder;
     example.description = labels.description;
     example.split = labels.split;
-    example.hard = labels.hard;
     example.situation = labels.situation.empty() ? example.id : labels.situation;
     example.intensity = labels.intensity.value_or(0);
     for (const std::string& word : labels.emotions) {
@@ -176,9 +175,9 @@ std::string LabelledTranscripts::Sha256() const {
                .dump());
   for (const Example& example : examples_) {
     hash.Add(reader_->layout().transcripts[example.transcript].json + "\n");
-    hash.Add(
-        json{example.id, example.holder, example.description, example.split, example.classes}.dump(
-            -1, ' ', false, json::error_handler_t::replace));
+    hash.Add(json{example.id, example.holder, example.description, example.split, example.situation,
+                  example.intensity, example.classes}
+                 .dump(-1, ' ', false, json::error_handler_t::replace));
   }
   hash.Add(lexicon_.Serialize());
   return hash.HexDigest();

@@ -18,7 +18,7 @@ namespace extrospect {
 
 // Labels of one transcript.
 struct Example {
-  std::string id, holder, description, split, hard;
+  std::string id, holder, description, split;
   std::string situation;  // examples of one belong together; its id, where none is given
   int64_t intensity = 0;  // 1 … 5; 0: not known
   // Classes in the lexicon, the main one first. Several share the probability equally.

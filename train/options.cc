@@ -86,7 +86,7 @@ std::vector<ConfigOption> ProbeOptions() {
        .max = kMaxOption},
       {.name = "softmax.steps",
        .value = 80,
-       .help = "full-batch AdamW steps",
+       .help = "AdamW steps, over all rows unless softmax.batch says otherwise",
        .min = 0,
        .max = kMaxOption},
       {.name = "softmax.learning_rate",

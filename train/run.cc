@@ -12,6 +12,7 @@
 #include "decode/load.h"
 #include "decode/oracle/logit_lens.h"
 #include "decode/oracle/oracle.h"
+#include "extract/prepare.h"
 #include "model/index_tensor.h"
 #include "model/weights/weight_file.h"
 #include "train/judge.h"
@@ -209,6 +210,13 @@ ordered_json Train(const TrainingRun& run) {
                   ? FitTokenAttention(reader, transcripts, run.config, run.device, run.ranks,
                                       data.source, log, run.progress)
                   : LoadRowSet(reader, transcripts, data.source, run.device);
+  for (const char* const split : {"train", "dev"}) {
+    if (data.rows.Indices(split).size(0) > 0) continue;
+    throw Error(std::string("no labelled transcript of the ") + split + " split has such tokens")
+        .At(run.activations.string())
+        .Found("selection " + data.source.selection)
+        .Hint("choose another with --set selection=…");
+  }
   const ActivationOrigin& origin = reader.origin();
   DecoderInfo& info = data.info;
   info.kind = run.kind;
@@ -221,13 +229,13 @@ ordered_json Train(const TrainingRun& run) {
   info.n_layers = origin.n_layers;
   info.d_model = origin.d_model;
   info.hooks = data.source.hooks;
+  info.rendering = FormatName(PrepareOptionsOf(origin.config).format);
   info.selection = data.source.selection;
   info.pool = data.source.pool;
   info.token_pool = data.source.token_pool;
   info.lexicon = transcripts.lexicon();
   info.training_config = run.config.Resolved().dump();
   info.training_data_sha256 = transcripts.Sha256();
-  info.created_by = kProgramVersion;
   data.fingerprint = Sha256Hex(run.kind + info.training_config + info.training_data_sha256);
 
   ordered_json body = ordered_json::object();

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <set>
 
@@ -12,6 +13,7 @@
 #include "base/text.h"
 #include "decode/probe.h"
 #include "model/hooks.h"
+#include "train/judge.h"
 #include "train/linear/linear.h"
 #include "train/linear/standardise.h"
 
@@ -24,10 +26,23 @@ constexpr int64_t kMinDistance = 2;
 // How many of the best single hooks are tried as partners.
 constexpr size_t kPartners = 6;
 
-// A quick probe on the given features.
-Judgement QuickProbe(const RowSet& set, const Lexicon& lexicon, const Config& config) {
+struct SweepEntry {
+  std::string selection;
+  std::vector<std::string> hooks;
+  Judgement dev;  // calibrated on dev, see QuickProbe
+};
+
+// A quick probe on the given features. A transcript of dev that has no row there counts as a guess
+// among all classes: what is not read cannot be told, and few easy rows are no merit.
+Judgement QuickProbe(const RowSet& set, const LabelledTranscripts& transcripts,
+                     const Config& config) {
+  const Lexicon& lexicon = transcripts.lexicon();
   const at::Tensor train = set.Indices("train").to(set.rows.device());
   const at::Tensor dev = set.Indices("dev").to(set.rows.device());
+  const double guess = std::log(static_cast<double>(lexicon.size()));
+  Judgement judgement;
+  judgement.cross_entropy = guess;
+  if (train.size(0) == 0 || dev.size(0) == 0) return judgement;
   const at::Tensor x = set.rows.reshape({set.rows.size(0), -1});
   const Standardiser standardise(x.index_select(0, train));
   const DiscriminantAnalysis analysis(lexicon, standardise(x.index_select(0, train)),
@@ -39,7 +54,16 @@ Judgement QuickProbe(const RowSet& set, const Lexicon& lexicon, const Config& co
   const at::Tensor logits = map(standardise(x.index_select(0, dev)));
   const at::Tensor targets = set.targets.index_select(0, dev);
   const at::Tensor log_p = at::log_softmax(logits / FitTemperature(logits, targets), 1);
-  return Judge(lexicon, log_p, set.label.index_select(0, dev), targets);
+  judgement = Judge(lexicon, log_p, set.label.index_select(0, dev), targets);
+  std::set<int64_t> read;
+  for (const int64_t row : set.split.at("dev")) read.insert(set.example[static_cast<size_t>(row)]);
+  const auto& examples = transcripts.examples();
+  const auto wanted = static_cast<double>(
+      std::count_if(examples.begin(), examples.end(),
+                    [](const Example& example) { return example.split == "dev"; }));
+  const double share = static_cast<double>(read.size()) / wanted;
+  judgement.cross_entropy = share * judgement.cross_entropy + (1 - share) * guess;
+  return judgement;
 }
 
 void Report(const SweepEntry& entry, MetricsLog& log) {
@@ -106,7 +130,7 @@ RowSource ChooseRows(const ActivationReader& reader, const LabelledTranscripts& 
   const auto attempt = [&](const std::string& selection, const std::vector<std::string>& hooks) {
     ThrowIfInterrupted("nothing was trained yet; run it again");
     const RowSet set = LoadRowSet(reader, transcripts, {hooks, selection, quick_pool}, device);
-    tried.push_back({selection, hooks, QuickProbe(set, transcripts.lexicon(), config)});
+    tried.push_back({selection, hooks, QuickProbe(set, transcripts, config)});
     Report(tried.back(), log);
     return tried.back();
   };

@@ -2,23 +2,13 @@
 // dev.
 #pragma once
 
-#include <cstdint>
 #include <cstdio>
-#include <string>
-#include <vector>
 
 #include "base/config.h"
 #include "train/dataset.h"
-#include "train/judge.h"
 #include "train/loop/metrics_log.h"
 
 namespace extrospect {
-
-struct SweepEntry {
-  std::string selection;
-  std::vector<std::string> hooks;
-  Judgement dev;  // calibrated on dev
-};
 
 // Settles what the configuration leaves to "auto": hooks, selection and pool. Nothing is tried
 // where nothing is left open; what is tried is read by means, where the pool is attention. Every

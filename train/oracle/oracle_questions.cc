@@ -71,7 +71,8 @@ QuestionAnswer Open(const Example& example, const Lexicon& lexicon, const Questi
     qa.answer = example.description;
   } else {
     qa.answer += ".";
-    qa.of_class_only = qa.names_class = true;
+    qa.of_class = label;
+    qa.names_class = true;
   }
   return qa;
 }
@@ -111,15 +112,15 @@ QuestionAnswer DrawQuestion(const Example& example, const Lexicon& lexicon, cons
     }
     const std::string wording = reworded ? Pick(kClosed, random) : kClosed[0];
     return {Fill(Fill(wording, kHolder, holder), kWord, lexicon[word].word),
-            affirm ? "Yes." : "No.", true};
+            affirm ? "Yes." : "No.", example.classes[0]};
   }
   if (felt && example.intensity > 0 && kind < mix.closed + mix.intensity) {
     const std::string wording = reworded ? Pick(kIntensity, random) : kIntensity[0];
-    return {Fill(wording, kHolder, holder), std::to_string(example.intensity) + ".", false};
+    return {Fill(wording, kHolder, holder), std::to_string(example.intensity) + "."};
   }
   if (felt && !example.holder.empty() && kind >= mix.closed + mix.intensity &&
       kind < mix.closed + mix.intensity + mix.holder) {
-    return {reworded ? Pick(kWhose, random) : kWhose[0], "The " + holder + "'s.", false};
+    return {reworded ? Pick(kWhose, random) : kWhose[0], "The " + holder + "'s."};
   }
   return Open(example, lexicon, mix, reworded, random);
 }

@@ -1,6 +1,7 @@
 // What an oracle is asked in training, and the right answers.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/config.h"
@@ -12,8 +13,8 @@ namespace extrospect {
 
 struct QuestionAnswer {
   std::string question, answer;
-  // Whether the answer follows from the class alone, not from intensity, holder or circumstances.
-  bool of_class_only = false;
+  // The class from which alone the answer follows; −1: intensity, holder or circumstances count.
+  int64_t of_class = -1;
   bool names_class = false;  // the answer is the class's word and no more
 };
 

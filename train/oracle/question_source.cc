@@ -57,8 +57,8 @@ std::vector<Question> QuestionSource::Draw(int64_t step, const at::Tensor& noise
     const QuestionAnswer qa = DrawQuestion(labels, data_.lexicon(), mix_, random);
     questions.push_back({.recipe = {.row = row}, .exchange = Tokenize(qa)});
     // A made-up row tells what a class is like, and nothing of this transcript.
-    if (data_.info.kind == "oracle" && !taught && qa.of_class_only) {
-      MakeUp(qa, labels, random, faint, questions.back());
+    if (data_.info.kind == "oracle" && !taught && qa.of_class >= 0) {
+      MakeUp(qa, random, faint, questions.back());
     }
   }
   return questions;
@@ -111,12 +111,12 @@ bool QuestionSource::Teach(int64_t step, int64_t row, const at::Tensor& noise, R
 }
 
 // Sometimes another row of the same class, and sometimes a faint one.
-void QuestionSource::MakeUp(const QuestionAnswer& qa, const Example& labels, RandomStream& random,
-                            RandomStream& faint, Question& question) const {
+void QuestionSource::MakeUp(const QuestionAnswer& qa, RandomStream& random, RandomStream& faint,
+                            Question& question) const {
   if (random.Uniform() >= config_.Number("resample.share")) return;
-  question.recipe = rows_.MakeUp(question.recipe.row, random);
+  question.recipe = rows_.MakeUp(question.recipe.row, qa.of_class, random);
   // Of a faint feeling, it is known only which it would be, not whether it is to be named.
-  if (qa.names_class && labels.classes[0] != data_.lexicon().nothing() &&
+  if (qa.names_class && qa.of_class != data_.lexicon().nothing() &&
       faint.Uniform() < config_.Number("resample.faint")) {
     question.recipe.strength = faint.Uniform();
     question.exchange.excluded = nothing_token_;

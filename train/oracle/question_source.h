@@ -56,8 +56,8 @@ class QuestionSource {
   int32_t TokenOfNothing() const;
   bool Teach(int64_t step, int64_t row, const at::Tensor& noise, RandomStream& random,
              Example& labels) const;
-  void MakeUp(const QuestionAnswer& qa, const Example& labels, RandomStream& random,
-              RandomStream& faint, Question& question) const;
+  void MakeUp(const QuestionAnswer& qa, RandomStream& random, RandomStream& faint,
+              Question& question) const;
   Exchange Tokenize(const QuestionAnswer& qa) const;
   Question Tokenize(const ContextExample& example) const;
 

@@ -115,8 +115,23 @@ TEST(OracleQuestionsTest, MadeUpRowsAnswerForTheClassAlone) {
   for (int i = 0; i < 200; ++i) {
     const QuestionAnswer qa = DrawQuestion(Ashamed(), lexicon, mix, random);
     const bool more = qa.answer == "4." || qa.answer.find("forgotten") != std::string::npos;
-    EXPECT_EQ(qa.of_class_only, !more) << qa.question << " " << qa.answer;
+    EXPECT_EQ(qa.of_class >= 0, !more) << qa.question << " " << qa.answer;
   }
+}
+
+TEST(OracleQuestionsTest, OfSeveralLabelsTheMadeUpRowIsOfTheOneThatIsNamed) {
+  const Lexicon lexicon = Lexicon::BuiltIn();
+  Example example = Ashamed();
+  example.classes.push_back(lexicon.Find("sad"));
+  RandomStream random(3, "questions");
+  std::set<int64_t> named;
+  for (int i = 0; i < 40; ++i) {
+    const QuestionAnswer qa = DrawQuestion(example, lexicon, QuestionMix(), random);
+    ASSERT_GE(qa.of_class, 0);
+    EXPECT_TRUE(qa.answer.ends_with(" " + lexicon[qa.of_class].word + ".")) << qa.answer;
+    named.insert(qa.of_class);
+  }
+  EXPECT_EQ(named.size(), 2u);
 }
 
 }  // namespace

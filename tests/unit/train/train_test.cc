@@ -223,6 +223,34 @@ TEST(TrainTest, SmallWritesTheWordThatItReads) {
   EXPECT_EQ(decoder->Read(rows).log_p.argmax(1)[0].item<int64_t>(), best[0].item<int64_t>());
 }
 
+TEST(TrainTest, SmallSpeaksOfTheHoldersThatItWasTrainedOn) {
+  const auto activations = WriteActivations("train_holders.h5", 40, /*bare=*/true);
+  const std::filesystem::path targets = testing::TempDir() + "/no_holders.jsonl";
+  {
+    std::ofstream file(targets);
+    for (int i = 0; i < 160; ++i) {
+      file << nlohmann::json({{"id", "t" + std::to_string(i)},
+                              {"emotion", synthetic::kWords[static_cast<size_t>(i) % 4]},
+                              {"split", i % 5 == 3 ? "dev" : "train"}})
+                  .dump()
+           << "\n";
+    }
+  }
+  const auto folder = Folder("holders");
+  auto run = RunOf("small", activations, folder, kSmallSettings);
+  run.targets = targets;
+  Train(run);
+  const auto decoder = LoadDecoder(folder, at::kCPU);
+  const ActivationReader reader(activations);
+  const at::Tensor rows =
+      LoadRows(reader, PlanRows(reader, "content", "mean"), decoder->info().hooks, {})
+          .narrow(0, 0, 3);
+  const std::vector<std::string> holders = {"user", "assistant", ""};
+  for (const auto& sentence : decoder->Sentences(rows, decoder->Read(rows, holders), holders)) {
+    EXPECT_TRUE(sentence.starts_with("The holder ")) << sentence;
+  }
+}
+
 TEST(TrainTest, TheSameSeedGivesTheSameBytes) {
   const auto activations = WriteActivations("train_same.h5", 15);
   for (const std::string name : {"probe", "hidden", "small"}) {
@@ -239,6 +267,37 @@ TEST(TrainTest, TheSameSeedGivesTheSameBytes) {
       EXPECT_EQ(Bytes(a / file), Bytes(b / file)) << name << " " << file;
     }
   }
+}
+
+TEST(TrainTest, ASelectionThatIsMissingInDevLosesTheSweep) {
+  const auto path = WriteActivations("train_missing.h5", 20, /*bare=*/true);
+  const ActivationReader whole(path);
+  ActivationLayout layout = whole.layout();
+  for (size_t row = 0; row < layout.selection.size(); ++row) {
+    if (layout.transcript[row] % 5 == 3) layout.selection[row] = 0;  // no "last" in dev
+  }
+  const auto missing = std::filesystem::path(testing::TempDir()) / "train_missing_last.h5";
+  std::filesystem::remove(missing);
+  ActivationWriter writer(missing, whole.origin(), layout, synthetic::kHooks, StoreType::kFloat32,
+                          false);
+  for (size_t hook = 0; hook < synthetic::kHooks.size(); ++hook) {
+    std::vector<float> rows(layout.n_rows() * synthetic::kWidth);
+    whole.Read(synthetic::kHooks[hook], 0, layout.n_rows(), rows);
+    writer.Write(hook, 0, std::as_bytes(std::span(rows)));
+  }
+  std::vector<uint32_t> all(layout.transcripts.size());
+  std::iota(all.begin(), all.end(), 0u);
+  writer.MarkDone(all);
+  writer.Finish();
+  const auto folder = Folder("missing");
+  Train(RunOf("probe", missing, folder, {"n_hooks=1", "lexicon=labels"}));
+  EXPECT_EQ(LoadDecoder(folder, at::kCPU)->info().selection, "content");
+  const std::string complaint = Complaint([&] {
+    Train(RunOf("probe", missing, Folder("missing_last"),
+                {"n_hooks=1", "lexicon=labels", "selection=last"}));
+  });
+  EXPECT_NE(complaint.find("dev split"), complaint.npos) << complaint;
+  EXPECT_NE(complaint.find("selection last"), complaint.npos) << complaint;
 }
 
 TEST(TrainTest, LabelsAreChecked) {
