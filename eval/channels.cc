@@ -87,6 +87,7 @@ std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders
     DecoderChannel channel{"", LoadDecoder(folder, device, model)};
     const DecoderInfo& info = channel.decoder->info();
     CheckFits(info, origin, hooks, activation_file);
+    CheckRendering(info, origin, activation_file);
     if (!channels.empty() &&
         info.lexicon.Sha256() != channels.front().decoder->info().lexicon.Sha256()) {
       throw Error("decoders of one report must choose from the same lexicon")
@@ -127,8 +128,7 @@ void CalibrateDetection(DecoderChannel& channel, const at::Tensor& neutral,
 
 void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
                       std::vector<TrialRecord> records, const std::vector<uint8_t>& wants_sentence,
-                      bool with_controls, uint64_t seed, const std::string& stream,
-                      const RecordSink& sink) {
+                      uint64_t seed, const std::string& stream, const RecordSink& sink) {
   if (records.empty()) return;
   std::vector<std::string> holders;
   for (TrialRecord& record : records) {
@@ -164,7 +164,6 @@ void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
     for (const TrialRecord& record : records) sink(record);
   };
   read("real", rows);
-  if (!with_controls) return;
   const std::string name = stream + "/" + channel.name;
   const std::vector<int64_t> partners = ShuffledPartners(records, seed, name);
   const at::Tensor shuffled = rows.index_select(0, IndexTensor(partners, at::kCPU));

@@ -25,8 +25,8 @@ struct DecoderChannel {
   std::string hooks() const;  // joined by commas
 };
 
-// Opens decoder folders. Throws Error if one does not fit the activations' origin or `lexicon`
-// (every channel of a report chooses from the same words).
+// Opens decoder folders. Throws Error if one does not fit the activations' origin, or if two
+// have different lexicons (every channel of a report chooses from the same words).
 std::vector<DecoderChannel> OpenDecoders(const std::vector<std::string>& folders,
                                          const ActivationOrigin& origin,
                                          const std::vector<std::string>& hooks,
@@ -47,7 +47,6 @@ using RecordSink = std::function<void(const TrialRecord&)>;
 // Sentences are written where `wants_sentence`.
 void ReadWithControls(const DecoderChannel& channel, const at::Tensor& rows,
                       std::vector<TrialRecord> records, const std::vector<uint8_t>& wants_sentence,
-                      bool with_controls, uint64_t seed, const std::string& stream,
-                      const RecordSink& sink);
+                      uint64_t seed, const std::string& stream, const RecordSink& sink);
 
 }  // namespace extrospect

@@ -10,12 +10,14 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
+#include "eval/injected_plan.h"
 #include "eval/report/report.h"
 #include "eval/run.h"
 
@@ -180,13 +182,17 @@ void Evaluate(const EvalFlags& flags, const ordered_json& given) {
   CalibrateOnDev(table, transcripts, decoders);
   const EvalSetup setup{model, table, transcripts, lexicon, decoders, options, progress};
 
+  // Planned now: what cannot be injected is to be known before hours are spent on the rest.
+  std::optional<InjectedPlan> plan;
+  if (options.injected.enabled) plan = PlanInjected(setup);
+
   TrialWriter writer(flags.output);
   const RecordSink sink = [&](const TrialRecord& record) { writer.Add(record); };
   const TextReader reader(model, lexicon, options.tails, options.batch_tokens);
   const TextReaderChoice choice = ChooseTextReader(setup, reader);
   if (options.natural.enabled) RunNatural(setup, reader, choice, sink);
   ordered_json design;
-  if (options.injected.enabled) design = RunInjected(setup, reader, choice, sink);
+  if (plan) design = RunInjected(setup, *plan, reader, choice, sink);
   writer.Finish();
 
   SummaryOptions summary;

@@ -29,10 +29,10 @@ std::vector<uint8_t> SpreadMarks(size_t n, int64_t wanted) {
   return marks;
 }
 
-nlohmann::ordered_json Design(const EvalSetup& setup, const InjectedPlan& plan, int64_t block) {
+nlohmann::ordered_json Design(const EvalSetup& setup, const InjectedPlan& plan) {
   nlohmann::ordered_json design;
-  design["block"] = block;
-  design["hook"] = HookName(block);
+  design["block"] = plan.block;
+  design["hook"] = HookName(plan.block);
   design["n_layers"] = setup.model.architecture.n_layers;
   design["mean_residual_norm"] = plan.mean_norm;
   double norm = 0;
@@ -48,14 +48,13 @@ nlohmann::ordered_json Design(const EvalSetup& setup, const InjectedPlan& plan, 
 
 }  // namespace
 
-nlohmann::ordered_json RunInjected(const EvalSetup& setup, const TextReader& reader,
-                                   const TextReaderChoice& choice, const RecordSink& sink) {
+nlohmann::ordered_json RunInjected(const EvalSetup& setup, const InjectedPlan& plan,
+                                   const TextReader& reader, const TextReaderChoice& choice,
+                                   const RecordSink& sink) {
   const EvalOptions& options = setup.options;
-  const int64_t block = InjectionBlock(setup);
-  const InjectedPlan plan = PlanInjected(setup, block);
 
   InjectionRun run;
-  run.block = block;
+  run.block = plan.block;
   run.directions = plan.directions;
   run.whole_depth = options.self_report.enabled;
   run.batch_tokens = options.batch_tokens;
@@ -97,8 +96,8 @@ nlohmann::ordered_json RunInjected(const EvalSetup& setup, const TextReader& rea
     const std::vector<uint8_t> wants_sentence =
         SpreadMarks(gathered[s].records.size(), after ? options.injected.sentences : 0);
     ReadWithControls(setup.decoders[s / readings.size()], at::stack(gathered[s].rows),
-                     std::move(gathered[s].records), wants_sentence, /*with_controls=*/true,
-                     options.seed, after ? "injected" : "injected/whole", sink);
+                     std::move(gathered[s].records), wants_sentence, options.seed,
+                     after ? "injected" : "injected/whole", sink);
   }
 
   // The text is the same whatever was injected: one answer a transcript serves all its trials.
@@ -108,7 +107,7 @@ nlohmann::ordered_json RunInjected(const EvalSetup& setup, const TextReader& rea
   for (const InjectedTrial& trial : plan.trials) {
     RecordTextReader(setup, choice, answers[trial.transcript], trial.trial, sink);
   }
-  nlohmann::ordered_json design = Design(setup, plan, block);
+  nlohmann::ordered_json design = Design(setup, plan);
   if (self) design["self_report"] = self->Describe();
   return design;
 }

@@ -3,15 +3,21 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/text.h"
+#include "eval/self_report.h"
 #include "model/hooks.h"
 
 namespace extrospect {
 namespace {
 
+// For a word of several tokens, or a free answer.
+constexpr int64_t kAnswerTokens = 32;
 // Fewer content tokens leave no room for an injection and for reading behind it.
 constexpr size_t kMinContent = 8;
 
@@ -65,8 +71,7 @@ std::vector<size_t> ChosenConcepts(const EvalOptions::Injected& injected,
   return spread;
 }
 
-}  // namespace
-
+// Vectors are made from rows of the block, so that it has to be in the activation file.
 int64_t InjectionBlock(const EvalSetup& setup) {
   const int64_t n_layers = setup.model.architecture.n_layers;
   int64_t first_read = n_layers;
@@ -75,8 +80,20 @@ int64_t InjectionBlock(const EvalSetup& setup) {
   }
   const std::string& text = setup.options.injected.block;
   if (text == "auto") {
-    const int64_t depth = ParseLayers("40%", n_layers).front();
-    return std::max<int64_t>(0, std::min(depth, first_read - 3));
+    const int64_t wanted = std::min(ParseLayers("40%", n_layers).front(), first_read - 3);
+    std::optional<int64_t> nearest;
+    for (const std::string& hook : setup.table.reader().hooks()) {
+      const int64_t block = ParseHookName(hook);
+      if (block < 0 || block >= first_read) continue;
+      if (!nearest || std::abs(block - wanted) < std::abs(*nearest - wanted)) nearest = block;
+    }
+    if (nearest) return *nearest;
+    throw Error("there is no block to inject vectors after")
+        .At(setup.table.reader().path().string())
+        .Expected("a hook below the first that a decoder reads, " + HookName(first_read))
+        .Found(Join(setup.table.reader().hooks()))
+        .Hint("extract that block too (best: " + std::to_string(std::max<int64_t>(0, wanted)) +
+              "), or set injected.enabled to false to judge natural transcripts alone");
   }
   const std::vector<int64_t> blocks = ParseLayers(text, n_layers);
   if (blocks.size() != 1 || blocks.front() < 0) {
@@ -88,8 +105,27 @@ int64_t InjectionBlock(const EvalSetup& setup) {
   return blocks.front();
 }
 
-InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block) {
+// Tokens that the longest question takes, and the answer behind it.
+int64_t RoomForQuestions(const EvalSetup& setup) {
+  const EvalOptions::SelfReport& options = setup.options.self_report;
+  if (!options.enabled) return 0;
+  const YesNoQuestions yes_no = DefaultYesNoQuestions();
+  std::vector<std::string> questions = {options.question, yes_no.detection, yes_no.inverted,
+                                        yes_no.match};
+  questions.insert(questions.end(), yes_no.factual_no.begin(), yes_no.factual_no.end());
+  questions.insert(questions.end(), yes_no.factual_yes.begin(), yes_no.factual_yes.end());
+  size_t longest = 0;
+  for (const std::string& question : questions) {
+    longest = std::max(longest, AskAlone(setup.model, question, options.answer).tokens.size());
+  }
+  return static_cast<int64_t>(longest) + kAnswerTokens;
+}
+
+}  // namespace
+
+InjectedPlan PlanInjected(const EvalSetup& setup) {
   const EvalOptions& options = setup.options;
+  const int64_t block = InjectionBlock(setup);
   for (const DecoderChannel& channel : setup.decoders) {
     for (const int64_t read : channel.blocks()) {
       if (read > block) continue;
@@ -101,10 +137,13 @@ InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block) {
     }
   }
   InjectedPlan plan;
+  plan.block = block;
   const EmotionVectors vectors =
       MakeEmotionVectors(setup.table, setup.transcripts, setup.lexicon, HookName(block),
                          options.injected.selection, options.injected.project_out);
   const PrepareOptions prepare = PrepareOptionsOf(setup.table.reader().origin().config);
+  const int64_t room = RoomForQuestions(setup);
+  int64_t too_long = 0;
   for (size_t i = 0; i < setup.transcripts.size(); ++i) {
     const Transcript& transcript = setup.transcripts[i];
     if (transcript.split != "test" || transcript.emotion != kNothing || !transcript.hard.empty()) {
@@ -112,9 +151,9 @@ InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block) {
     }
     if (options.limit >= 0 && static_cast<int64_t>(plan.transcripts.size()) >= options.limit) break;
     PreparedTranscript prepared = Prepare(setup.model, transcript, prepare);
-    // Cut to the context's length: no question fits behind it.
     const auto length = static_cast<int64_t>(prepared.tokens.size());
-    if (prepare.truncate != Truncate::kNone && length == setup.model.architecture.context_length) {
+    if (length + room > setup.model.architecture.context_length) {
+      ++too_long;
       continue;
     }
     InjectionSpan span = MakeSpan(prepared, options.injected.span);
@@ -124,11 +163,15 @@ InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block) {
     plan.spans.push_back(std::move(span));
   }
   if (plan.transcripts.empty()) {
-    throw Error("injected trials need neutral transcripts of the test split")
-        .At(setup.table.reader().path().string())
+    Error error("injected trials need neutral transcripts of the test split");
+    error.At(setup.table.reader().path().string())
         .Expected("transcripts with \"emotion\": \"" + std::string(kNothing) +
                   "\" and \"split\": \"test\"")
         .Hint("set injected.enabled to false to judge natural transcripts alone");
+    if (too_long > 0) {
+      error.Found(std::to_string(too_long) + ", too long for a question behind them");
+    }
+    throw error;
   }
   plan.mean_norm = MeanContentNorm(setup.model, plan.prepared, block, options.batch_tokens);
 

@@ -14,6 +14,7 @@
 namespace extrospect {
 
 struct InjectedPlan {
+  int64_t block = 0;  // vectors are added after it
   std::vector<size_t>
       transcripts;  // indices into EvalSetup::transcripts: neutral, of the test split
   std::vector<PreparedTranscript> prepared;  // the same
@@ -26,9 +27,10 @@ struct InjectedPlan {
   double mean_norm = 0.0;  // of the residual stream at the block over content tokens
 };
 
-// Every concept meets `trials` transcripts, each at every dose. Throws Error if there are no
-// neutral test transcripts, UsageError if a decoder reads at or before `block`. Transcripts are
-// prepared as those of the activation file were.
-InjectedPlan PlanInjected(const EvalSetup& setup, int64_t block);
+// Every concept meets `trials` transcripts, each at every dose. Transcripts are prepared as those
+// of the activation file were; those that leave no room for a question behind them are left out.
+// Throws Error if there are no neutral test transcripts or the file does not hold the block,
+// UsageError if a decoder reads at or before it or EvalOptions::Injected::block names none.
+InjectedPlan PlanInjected(const EvalSetup& setup);
 
 }  // namespace extrospect

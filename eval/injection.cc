@@ -87,7 +87,7 @@ class Runner {
   // Trials that add nothing: everything is there already.
   InjectedBatch TakeClean(const std::vector<const InjectedTrial*>& trials,
                           const std::map<size_t, Clean>& cleans) const {
-    InjectedBatch batch = Begin(trials);
+    InjectedBatch batch = EmptyBatch(trials);
     for (size_t i = 0; i < trials.size(); ++i) {
       const Clean& clean = cleans.at(trials[i]->transcript);
       batch.past.push_back({clean.segment});
@@ -103,7 +103,7 @@ class Runner {
 
   InjectedBatch RunInjected(const std::vector<const InjectedTrial*>& trials,
                             const std::map<size_t, Clean>& cleans) const {
-    InjectedBatch batch = Begin(trials);
+    InjectedBatch batch = EmptyBatch(trials);
     std::vector<Sequence> sequences;
     std::vector<at::Tensor> residuals;
     std::vector<int64_t> injected_rows, directions;
@@ -113,7 +113,7 @@ class Runner {
     for (const InjectedTrial* trial : trials) {
       const Clean& clean = cleans.at(trial->transcript);
       const std::vector<int32_t>& tokens = transcripts_[trial->transcript].tokens;
-      const int64_t begin = Begin(*trial), n = static_cast<int64_t>(tokens.size()) - begin;
+      const int64_t begin = RestartAt(*trial), n = static_cast<int64_t>(tokens.size()) - begin;
       // Below the injection the clean keys and values hold; above it there is room for new ones.
       auto segment = transformer_.MakeSegment(n, run_.block + 1, last_block_);
       for (int64_t block = 0; block <= run_.block; ++block) {
@@ -141,17 +141,9 @@ class Runner {
         FloatTensor(norms, device).unsqueeze(-1);
     residual.index_add_(0, IndexTensor(injected_rows, device), added.to(residual.scalar_type()));
 
-    // Means over new rows as one matrix product a spec; rows before the injection are added below.
-    // Attention has to see all blocks at once: the rows that it is over are kept.
-    std::vector<at::Tensor> selectors(run_.reads.size());
-    std::vector<KeptRows> kept(run_.reads.size());
-    for (size_t s = 0; s < run_.reads.size(); ++s) {
-      if (run_.reads[s].pool.attends()) {
-        kept[s] = PlanKept(batch, s, first_rows);
-      } else {
-        selectors[s] = MakeSelector(batch, s, trials, first_rows, row).to(device);
-      }
-    }
+    // Pools see all blocks at once: the rows that they are over are kept until then.
+    std::vector<KeptRows> kept;
+    for (size_t s = 0; s < run_.reads.size(); ++s) kept.push_back(PlanKept(batch, s, first_rows));
     ForwardOptions forward;
     forward.sequences = sequences;
     forward.first_block = run_.block + 1;
@@ -162,30 +154,17 @@ class Runner {
         const auto& blocks = run_.reads[s].blocks;
         const auto found = std::find(blocks.begin(), blocks.end(), block);
         if (found == blocks.end()) continue;
-        if (run_.reads[s].pool.attends()) {
-          const at::Tensor rows =
-              after.index_select(0, IndexTensor(kept[s].places, after.device())).to(at::kFloat);
-          kept[s].blocks[static_cast<size_t>(found - blocks.begin())] = rows.to(at::kCPU);
-          continue;
-        }
-        batch.rows[s]
-            .select(1, found - blocks.begin())
-            .copy_(at::matmul(selectors[s].to(after.device()), after.to(at::kFloat)));
+        kept[s].blocks[static_cast<size_t>(found - blocks.begin())] =
+            after.index_select(0, IndexTensor(kept[s].places, after.device())).to(at::kFloat);
       }
     };
     transformer_.Forward(forward);
-    for (size_t s = 0; s < run_.reads.size(); ++s) {
-      if (run_.reads[s].pool.attends()) {
-        PoolKept(batch, s, kept[s], cleans);
-      } else {
-        AddCleanParts(batch, s, cleans);
-      }
-    }
+    for (size_t s = 0; s < run_.reads.size(); ++s) PoolKept(batch, s, kept[s], cleans);
     return batch;
   }
 
   // Where the recomputed part of a trial's transcript begins.
-  int64_t Begin(const InjectedTrial& trial) const {
+  int64_t RestartAt(const InjectedTrial& trial) const {
     return spans_[trial.transcript].positions.front();
   }
 
@@ -207,7 +186,7 @@ class Runner {
     return positions;
   }
 
-  InjectedBatch Begin(const std::vector<const InjectedTrial*>& trials) const {
+  InjectedBatch EmptyBatch(const std::vector<const InjectedTrial*>& trials) const {
     InjectedBatch batch;
     batch.trials = trials;
     const auto n = static_cast<int64_t>(trials.size());
@@ -229,64 +208,37 @@ class Runner {
     return true;
   }
 
-  at::Tensor MakeSelector(InjectedBatch& batch, size_t spec,
-                          const std::vector<const InjectedTrial*>& trials,
-                          const std::vector<int64_t>& first_rows, int64_t n_rows) const {
-    const at::Tensor selector = at::zeros({static_cast<int64_t>(trials.size()), n_rows},
-                                          at::TensorOptions(at::kFloat).device(at::kCPU));
-    float* const weights = selector.mutable_data_ptr<float>();
-    for (size_t i = 0; i < trials.size(); ++i) {
-      const std::vector<uint32_t> positions = PositionsOf(run_.reads[spec], trials[i]->transcript);
-      if (!Note(batch, spec, i, positions)) continue;
-      const int64_t begin = Begin(*trials[i]);
-      for (const uint32_t position : positions) {
-        if (position < begin) continue;
-        weights[static_cast<int64_t>(i) * n_rows + first_rows[i] + position - begin] =
-            1.0f / static_cast<float>(positions.size());
-      }
-    }
-    return selector;
-  }
-
-  // Rows of the clean pass at some positions, [positions, blocks, d_model] float32 on the CPU.
+  // Rows of the clean pass at some positions, [positions, blocks, d_model] float32, where the first
+  // block is.
   static at::Tensor CleanRows(const Clean& clean, const std::vector<int64_t>& blocks,
                               const std::vector<uint32_t>& positions) {
     const std::vector<int64_t> places(positions.begin(), positions.end());
     std::vector<at::Tensor> rows;
     for (const int64_t block : blocks) {
       const at::Tensor& all = clean.blocks.at(block);
-      rows.push_back(
-          all.index_select(0, IndexTensor(places, all.device())).to(at::kFloat).to(at::kCPU));
+      rows.push_back(all.index_select(0, IndexTensor(places, all.device())).to(at::kFloat));
     }
-    return at::stack(rows, 1);
+    return StackBlocks(rows);
+  }
+
+  // Blocks [positions, d_model], each on its own device, to [positions, blocks, d_model].
+  static at::Tensor StackBlocks(std::vector<at::Tensor> blocks) {
+    for (at::Tensor& block : blocks) block = block.to(blocks.front().device());
+    return at::stack(blocks, 1);
   }
 
   // A read's positions that lie before the recomputed part of a trial's transcript.
   std::vector<uint32_t> Before(const InjectedTrial& trial, const ReadSpec& spec) const {
     std::vector<uint32_t> positions = PositionsOf(spec, trial.transcript);
-    std::erase_if(positions, [&](uint32_t position) { return position >= Begin(trial); });
+    std::erase_if(positions, [&](uint32_t position) { return position >= RestartAt(trial); });
     return positions;
-  }
-
-  // Rows before the injection are those of the clean pass.
-  void AddCleanParts(InjectedBatch& batch, size_t spec,
-                     const std::map<size_t, Clean>& cleans) const {
-    const ReadSpec& read = run_.reads[spec];
-    for (size_t i = 0; i < batch.trials.size(); ++i) {
-      const InjectedTrial& trial = *batch.trials[i];
-      const std::vector<uint32_t> before = Before(trial, read);
-      if (before.empty()) continue;
-      const auto n = static_cast<double>(PositionsOf(read, trial.transcript).size());
-      batch.rows[spec][static_cast<int64_t>(i)].add_(
-          CleanRows(cleans.at(trial.transcript), read.blocks, before).sum(0) / n);
-    }
   }
 
   // The new rows that one read is over, those of a trial together.
   struct KeptRows {
     std::vector<int64_t> places;     // in the batch
     std::vector<int64_t> counts;     // by trial
-    std::vector<at::Tensor> blocks;  // [places, d_model] float32 on the CPU, by the read's blocks
+    std::vector<at::Tensor> blocks;  // [places, d_model] float32, by the read's blocks
   };
 
   KeptRows PlanKept(InjectedBatch& batch, size_t spec,
@@ -299,8 +251,8 @@ class Runner {
       const std::vector<uint32_t> positions = PositionsOf(run_.reads[spec], trial.transcript);
       Note(batch, spec, i, positions);
       for (const uint32_t position : positions) {
-        if (position < Begin(trial)) continue;
-        kept.places.push_back(first_rows[i] + position - Begin(trial));
+        if (position < RestartAt(trial)) continue;
+        kept.places.push_back(first_rows[i] + position - RestartAt(trial));
       }
       kept.counts.push_back(static_cast<int64_t>(kept.places.size() - before));
     }
@@ -310,7 +262,7 @@ class Runner {
   void PoolKept(InjectedBatch& batch, size_t spec, const KeptRows& kept,
                 const std::map<size_t, Clean>& cleans) const {
     const ReadSpec& read = run_.reads[spec];
-    const at::Tensor rows = at::stack(kept.blocks, 1);
+    const at::Tensor rows = StackBlocks(kept.blocks);
     int64_t first = 0;
     for (size_t i = 0; i < batch.trials.size(); ++i) {
       const InjectedTrial& trial = *batch.trials[i];
@@ -375,8 +327,8 @@ void RunInjections(const LanguageModel& model, const std::vector<PreparedTranscr
       room = run.batch_tokens;
     };
     for (const InjectedTrial* trial : injected) {
-      const int64_t n =
-          static_cast<int64_t>(transcripts[trial->transcript].tokens.size()) - runner.Begin(*trial);
+      const int64_t n = static_cast<int64_t>(transcripts[trial->transcript].tokens.size()) -
+                        runner.RestartAt(*trial);
       if (n > room) flush();
       batch.push_back(trial);
       room -= n;

@@ -155,8 +155,8 @@ void RunNatural(const EvalSetup& setup, const TextReader& reader, const TextRead
       sentences.push_back(wants_sentence[k]);
     }
     const at::Tensor selected = rows.values.index_select(0, IndexTensor(indices, at::kCPU));
-    ReadWithControls(channel, selected, std::move(records), sentences, /*with_controls=*/true,
-                     setup.options.seed, "natural", sink);
+    ReadWithControls(channel, selected, std::move(records), sentences, setup.options.seed,
+                     "natural", sink);
     ThrowIfInterrupted("run again; an evaluation begins anew");
   }
 

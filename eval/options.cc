@@ -1,6 +1,7 @@
 #include "eval/options.h"
 
 #include "base/error.h"
+#include "extract/model_flags.h"
 
 namespace extrospect {
 
@@ -21,7 +22,7 @@ Config MakeEvalConfig() {
            .choices = {"f32", "bf16"}},
           {"device", "cpu", "cpu, cuda:N, or several separated by commas"},
           {"threads", 0, "CPU threads; 0: all", 0},
-          {"batch_tokens", 4096, "Tokens in one forward pass", 1},
+          {"batch_tokens", 4096, "Tokens in one forward pass", 1, kMaxBatchTokens},
           {"limit", -1, "Only this many transcripts of every split; -1: all", -1},
           {"seed", 0, "Seed of every random choice", 0},
           {"natural.enabled", true, "Judge readings of the labelled transcripts"},
@@ -33,8 +34,10 @@ Config MakeEvalConfig() {
           {"natural.sentences", 90, "Transcripts for which decoders also write their sentence", 0},
           {"injected.enabled", true, "Judge readings of injected emotion vectors"},
           {"injected.block", "auto",
-           "Vectors are added after this block: a number, a depth percentage, or auto (40 % of the "
-           "depth, or three blocks below the first that a decoder reads, whichever is lower)"},
+           "Vectors are added after this block: a number, a depth percentage, or auto (of the "
+           "blocks in "
+           "the activation file that lie below the first that a decoder reads, the one nearest to "
+           "40 % of the depth and at least three below, where there is one)"},
           {"injected.selection", "content",
            "Rows of the activation file whose means make the emotion vectors"},
           {"injected.project_out", 0.0,
@@ -64,7 +67,7 @@ Config MakeEvalConfig() {
           {"self_report.answer", "I feel", "How its answer begins; the words follow"},
           {"self_report.free_text", 60, "Trials that it also answers freely", 0},
           {"self_report.yes_no_concepts", 24,
-           "Concepts of the YES/NO protocol, whose dozen of questions costs more than all else", 0},
+           "Concepts of the YES/NO protocol, whose fourteen questions cost more than all else", 0},
           {"tails", 8,
            "Words of several tokens: the most probable first tokens whose continuations are scored "
            "in every context; the others' are scored once, in an empty one; -1: all in all",

@@ -18,6 +18,8 @@
 
 namespace extrospect {
 
+struct InjectedPlan;
+
 // What both halves work with.
 struct EvalSetup {
   const LanguageModel& model;
@@ -47,11 +49,8 @@ void RunNatural(const EvalSetup& setup, const TextReader& reader, const TextRead
 
 // Judges every channel on injected vectors. Returns the design as it was carried out (block, norms,
 // numbers of trials, vectors).
-nlohmann::ordered_json RunInjected(const EvalSetup& setup, const TextReader& reader,
-                                   const TextReaderChoice& choice, const RecordSink& sink);
-
-// The block after which vectors are added; see EvalOptions::Injected::block. Throws UsageError if
-// that names no block.
-int64_t InjectionBlock(const EvalSetup& setup);
+nlohmann::ordered_json RunInjected(const EvalSetup& setup, const InjectedPlan& plan,
+                                   const TextReader& reader, const TextReaderChoice& choice,
+                                   const RecordSink& sink);
 
 }  // namespace extrospect

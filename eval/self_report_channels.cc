@@ -192,10 +192,13 @@ void SelfReportChannels::AskFreely(const InjectedBatch& batch) {
 std::string SelfReportChannels::UnrelatedWord(const std::string& concept_word) const {
   const int64_t own = setup_.lexicon.Find(concept_word);
   const int64_t n = setup_.lexicon.size();
-  // Half the lexicon away, or the next one from there that is of another family.
+  // Half the lexicon away, or the next one from there that is of another family, where families
+  // are known.
+  const std::string& family = setup_.lexicon[own].family;
   for (int64_t step = n / 2; step < n + n / 2; ++step) {
     const Emotion& other = setup_.lexicon[(own + step) % n];
-    if (other.word != kNothing && other.family != setup_.lexicon[own].family) return other.word;
+    if (other.word == kNothing || other.word == concept_word) continue;
+    if (family.empty() || other.family != family) return other.word;
   }
   return concept_word;
 }

@@ -10,6 +10,9 @@
 namespace extrospect {
 namespace {
 
+// Room for the longest word.
+constexpr int64_t kWordTokens = 32;
+
 const std::vector<std::string>& Holders() {
   static const std::vector<std::string> holders = {"user", "assistant", "character"};
   return holders;
@@ -33,21 +36,32 @@ TextReader::TextReader(const LanguageModel& model, const Lexicon& lexicon, int64
   }
 }
 
-WordContext TextReader::ContextOf(const std::string& text, const std::string& holder) const {
+std::vector<int32_t> TextReader::PromptTokens(const std::string& text,
+                                              const std::string& holder) const {
   const std::string question =
       "What does the " + holder + " in this text feel? Answer with one word.";
   const std::string prompt = "Read this text.\n\n" + text + "\n\n" + question;
   const std::string answer = "The " + holder + " feels";
-  WordContext context;
-  if (model_.chat_template) {
-    context.tokens =
-        model_.tokenizer
-            ->Encode(model_.chat_template->Render({{"user", prompt}}, true) + answer, true)
-            .ids;
-  } else {
-    context.tokens = model_.tokenizer->EncodePlain(prompt + "\n\n" + answer);
+  if (!model_.chat_template) return model_.tokenizer->EncodePlain(prompt + "\n\n" + answer);
+  const std::string rendered = model_.chat_template->Render({{"user", prompt}}, true);
+  return model_.tokenizer->Encode(rendered + answer, /*parse_special=*/true).ids;
+}
+
+WordContext TextReader::ContextOf(const std::string& text, const std::string& holder) const {
+  const int64_t limit = model_.architecture.context_length - kWordTokens;
+  const auto excess = [&](const std::vector<int32_t>& tokens) {
+    return static_cast<int64_t>(tokens.size()) - limit;
+  };
+  std::vector<int32_t> prompt = PromptTokens(text, holder);
+  if (excess(prompt) <= 0) return {std::move(prompt), {}};
+  const std::vector<int32_t> all = model_.tokenizer->EncodePlain(text);
+  // Where it is cut, a text may turn into other tokens than before.
+  for (auto first = excess(prompt); excess(prompt) > 0; first += excess(prompt)) {
+    if (first >= static_cast<int64_t>(all.size())) return {PromptTokens("", holder), {}};
+    prompt = PromptTokens(
+        model_.tokenizer->Decode(std::span(all).subspan(static_cast<size_t>(first)), true), holder);
   }
-  return context;
+  return {std::move(prompt), {}};
 }
 
 std::vector<TextReader::Answer> TextReader::Read(

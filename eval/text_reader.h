@@ -29,7 +29,9 @@ class TextReader {
   std::vector<Answer> Read(std::span<const Transcript* const> transcripts) const;
 
  private:
+  // The question about a text; of one that is too long for the model's context, about its end.
   WordContext ContextOf(const std::string& text, const std::string& holder) const;
+  std::vector<int32_t> PromptTokens(const std::string& text, const std::string& holder) const;
 
   const LanguageModel& model_;
   const Lexicon& lexicon_;

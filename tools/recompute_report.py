@@ -148,13 +148,14 @@ def identification(trials, key, options, shuffle):
     truth = [t["concept"] for t in trials]
     guess = [t["concept"] if t["rank"] <= 1 else t.get("guess", "") for t in trials]
     families = [t.get("family", "") for t in trials]
-    read = [t.get("guess_family", "") for t in trials]
+    # A right guess may be one of several labels, of another family than the first.
+    read = [t.get("family" if t["rank"] <= 1 else "guess_family", "") for t in trials]
     result = {
         "n": n,
         "top1": count(lambda t: t["rank"] <= 1),
         "top5": count(lambda t: t["rank"] <= 5),
         "near": count(lambda t: t.get("near", False)),
-        "family": count(lambda t: t.get("guess_family", "") == t.get("family", "")),
+        "family": count(lambda t: t["rank"] <= 1 or t.get("family", "") == t.get("guess_family") != ""),
         "macro_f1": macro_f1(truth, guess),
         "median_rank": quantile([t["rank"] for t in trials], 0.5),
     }

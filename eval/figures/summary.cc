@@ -65,8 +65,6 @@ GroupKey KeyOf(const TrialRecord& record) {
           record.variant,     record.reading,      record.trial.dose_level};
 }
 
-bool IsRight(const TrialRecord& record) { return record.rank <= 1.0; }
-
 ordered_json Identification(const Records& all, const GroupKey& key,
                             const SummaryOptions& options) {
   Records records;
@@ -81,7 +79,7 @@ ordered_json Identification(const Records& all, const GroupKey& key,
     truth.push_back(record->trial.concept_word);
     guess.push_back(IsRight(*record) ? record->trial.concept_word : tied ? "" : record->guess);
     truth_family.push_back(record->trial.family);
-    guess_family.push_back(record->guess_family);
+    guess_family.push_back(FamilyRead(*record));
   }
   if (records.empty()) return nullptr;
   std::sort(ranks.begin(), ranks.end());
@@ -90,8 +88,7 @@ ordered_json Identification(const Records& all, const GroupKey& key,
   figures["top1"] = Share(records, IsRight);
   figures["top5"] = Share(records, [](const TrialRecord& r) { return r.rank <= 5.0; });
   figures["near"] = Share(records, [](const TrialRecord& r) { return r.near; });
-  figures["family"] =
-      Share(records, [](const TrialRecord& r) { return r.guess_family == r.trial.family; });
+  figures["family"] = Share(records, IsRightFamily);
   figures["macro_f1"] = Number(MacroF1(truth, guess));
   figures["median_rank"] = Number(SortedQuantile(ranks, 0.5));
   const auto information = [&](const auto& t, const auto& g, const std::string& stream) {
@@ -140,7 +137,7 @@ ordered_json Detection(const Records& records, const Records& noise) {
   return figures;
 }
 
-ordered_json Affect(const Records& records, double TrialRecord::*said, double Trial::*truth) {
+ordered_json Affect(const Records& records, double TrialRecord::* said, double Trial::* truth) {
   std::vector<double> x, y;
   double error = 0;
   for (const TrialRecord* record : records) {

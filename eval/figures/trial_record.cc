@@ -193,6 +193,17 @@ std::vector<TrialRecord> ReadTrialRecords(const std::filesystem::path& path) {
   return records;
 }
 
+bool IsRight(const TrialRecord& record) { return record.rank <= 1.0; }
+
+const std::string& FamilyRead(const TrialRecord& record) {
+  return IsRight(record) ? record.trial.family : record.guess_family;
+}
+
+bool IsRightFamily(const TrialRecord& record) {
+  return IsRight(record) ||
+         (!record.trial.family.empty() && record.guess_family == record.trial.family);
+}
+
 void FillFromDistribution(const Lexicon& lexicon, const std::vector<double>& log_p,
                           double abstain_below, TrialRecord& record) {
   const int64_t n = lexicon.size(), nothing = lexicon.nothing();

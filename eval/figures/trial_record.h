@@ -80,6 +80,14 @@ std::string ToJson(const TrialRecord& record);
 TrialRecord ParseTrialRecord(std::string_view line, const std::string& where);
 std::vector<TrialRecord> ReadTrialRecords(const std::filesystem::path& path);
 
+// Whether the guess is the truth, or as good as tied with it.
+bool IsRight(const TrialRecord& record);
+// The family that was named: of a right guess the trial's own (one of several labels may be of
+// another family than the first).
+const std::string& FamilyRead(const TrialRecord& record);
+// Whether it is the right one. Words without a family are only right or wrong themselves.
+bool IsRightFamily(const TrialRecord& record);
+
 // Fills everything that follows from a channel's distribution: top, guess, near, rank, p_truth,
 // p_nothing, confidence, correct, brier, and detection = 1 − p(nothing). `log_p` has one entry a
 // class of `lexicon` and sums to 1. `abstain_below`: see DecoderInfo.

@@ -79,8 +79,8 @@ void CheckControls(const ordered_json& summary, const std::string& decoder,
   } else if (detection["false_alarm_rate"][0].get<double>() > kMaxFalseAlarms) {
     problems.push_back(on + " the " + decoder + " decoder reports a feeling in " +
                        Percent(detection["false_alarm_rate"][0]) +
-                       " of trials where there is none (at most " + Percent(kMaxFalseAlarms) +
-                       " would be under control), so its detections cannot be interpreted.");
+                       " of trials where there is none (more than the " + Percent(kMaxFalseAlarms) +
+                       " that would be under control), so its detections cannot be interpreted.");
   }
 }
 

@@ -210,8 +210,8 @@ std::string ConfusionSection(const ordered_json& report, const std::vector<Trial
       continue;
     }
     families.insert(record.trial.family);
-    families.insert(record.guess_family);
-    ++counts[injected][{record.trial.family, record.guess_family}];
+    families.insert(FamilyRead(record));
+    ++counts[injected][{record.trial.family, FamilyRead(record)}];
     ++totals[injected][record.trial.family];
   }
   families.erase("");

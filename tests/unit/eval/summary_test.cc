@@ -81,6 +81,22 @@ TEST(Summarize, CountsByHand) {
   EXPECT_NEAR((*difference)["top5"][0].get<double>(), 0.75 - 1.0, 1e-6);
 }
 
+TEST(Summarize, AFamilyIsRightWhereTheWordIsOrBothAreKnown) {
+  TrialRecord record = Record(InjectedTrialOf("a", 0.4, "t1"), "probe", "after", 7, true, 0.9);
+  EXPECT_FALSE(IsRightFamily(record));
+  record.guess_family = "f";
+  EXPECT_TRUE(IsRightFamily(record));
+  // Words of a lexicon without families.
+  record.trial.family = record.guess_family = "";
+  EXPECT_FALSE(IsRightFamily(record));
+  // The second of several labels.
+  record.trial.family = "f";
+  record.guess_family = "g";
+  record.rank = 1;
+  EXPECT_TRUE(IsRightFamily(record));
+  EXPECT_EQ(FamilyRead(record), "f");
+}
+
 TEST(Verdict, NamesWhatCannotBeInterpreted) {
   std::vector<TrialRecord> records;
   for (int i = 0; i < 20; ++i) {
