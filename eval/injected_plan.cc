@@ -16,8 +16,9 @@
 namespace extrospect {
 namespace {
 
-// For a word of several tokens, or a free answer.
-constexpr int64_t kAnswerTokens = 32;
+// For a free answer, and a turn between the transcript and the question where the template wants
+// one.
+constexpr int64_t kAnswerTokens = 64;
 // Fewer content tokens leave no room for an injection and for reading behind it.
 constexpr size_t kMinContent = 8;
 

@@ -34,10 +34,9 @@ Config MakeEvalConfig() {
           {"natural.sentences", 90, "Transcripts for which decoders also write their sentence", 0},
           {"injected.enabled", true, "Judge readings of injected emotion vectors"},
           {"injected.block", "auto",
-           "Vectors are added after this block: a number, a depth percentage, or auto (of the "
-           "blocks in "
-           "the activation file that lie below the first that a decoder reads, the one nearest to "
-           "40 % of the depth and at least three below, where there is one)"},
+           "Vectors are added after this block: a number, a depth percentage, or auto (40 % of the "
+           "depth, or three blocks below the first that a decoder reads, whichever is lower; of "
+           "the blocks in the activation file the nearest to that)"},
           {"injected.selection", "content",
            "Rows of the activation file whose means make the emotion vectors"},
           {"injected.project_out", 0.0,

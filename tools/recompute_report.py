@@ -155,7 +155,10 @@ def identification(trials, key, options, shuffle):
         "top1": count(lambda t: t["rank"] <= 1),
         "top5": count(lambda t: t["rank"] <= 5),
         "near": count(lambda t: t.get("near", False)),
-        "family": count(lambda t: t["rank"] <= 1 or t.get("family", "") == t.get("guess_family") != ""),
+        # Words without a family are only right or wrong themselves.
+        "family": count(
+            lambda t: t["rank"] <= 1 or t.get("family", "") == t.get("guess_family") != ""
+        ),
         "macro_f1": macro_f1(truth, guess),
         "median_rank": quantile([t["rank"] for t in trials], 0.5),
     }

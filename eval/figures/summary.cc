@@ -137,7 +137,7 @@ ordered_json Detection(const Records& records, const Records& noise) {
   return figures;
 }
 
-ordered_json Affect(const Records& records, double TrialRecord::* said, double Trial::* truth) {
+ordered_json Affect(const Records& records, double TrialRecord::*said, double Trial::*truth) {
   std::vector<double> x, y;
   double error = 0;
   for (const TrialRecord* record : records) {
