@@ -1,4 +1,4 @@
-// Fits the probe: discriminant analysis in closed form, refined by gradient on the cross-entropy.
+// The probe: its linear reading, valence and arousal, calibration, and its folder.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -10,9 +10,8 @@
 #include "model/weights/weight_file.h"
 #include "train/judge.h"
 #include "train/linear/linear.h"
-#include "train/linear/probe_trainee.h"
+#include "train/linear/probe_fit.h"
 #include "train/linear/standardise.h"
-#include "train/loop/loop.h"
 #include "train/run.h"
 
 namespace extrospect {
@@ -70,40 +69,13 @@ std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& traini
                           standardise(training.Rows("dev").flatten(1)), training.Targets("dev"),
                           training.Labels("dev")};
 
-  const std::string solver = config.Text("solver");
-  const int64_t features = data.train.size(1);
-  LinearMap map = {at::zeros({lexicon.size(), features}, data.train.options()),
-                   at::zeros({lexicon.size()}, data.train.options())};
-  if (data.train_targets.select(1, lexicon.nothing()).sum().item<double>() == 0) {
-    map.bias[lexicon.nothing()] = kNeverRead;
-  }
-  if (solver != "softmax") {
-    map = BestDiscriminant(lexicon, data, config.NumberList("lda.shrinkages"),
-                           config.NumberList("lda.pulls"), "lda", log)
-              .map;
-  }
-  ProbeWeights weights;
-  weights.weight = map.weight;
-  weights.bias = map.bias;
-  int64_t steps = 0;
-  if (solver != "lda") {
-    ProbeTrainee trainee(lexicon, data, map, config);
-    LoopOptions options;
-    options.name = "softmax";
-    options.steps = config.Integer("softmax.steps");
-    options.eval_every = config.Integer("softmax.eval_every");
-    options.patience = config.Integer("softmax.patience");
-    options.checkpoint_every = config.Integer("checkpoint_every");
-    options.warmup = config.Integer("softmax.warmup");
-    options.adamw.learning_rate = config.Number("softmax.learning_rate");
-    options.adamw.weight_decay = config.Number("softmax.weight_decay");
-    options.folder = run.output;
-    options.resume = run.resume;
-    options.fingerprint = training.fingerprint;
-    options.progress = run.progress;
-    steps = RunTraining(trainee, options, log).best_step;
-    weights = trainee.Weights();
-  }
+  LoopOptions loop;
+  loop.folder = run.output;
+  loop.resume = run.resume;
+  loop.fingerprint = training.fingerprint;
+  loop.progress = run.progress;
+  ProbeFit fit = FitProbe(lexicon, data, config, loop, log);
+  ProbeWeights& weights = fit.weights;
   const double adjustment = AdjustPriors(lexicon, data, config, weights, log);
 
   // Valence and arousal directly, and how much of that to believe.
@@ -147,8 +119,8 @@ std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& traini
   std::filesystem::remove(run.output / "decoder.json", ignored);
   SaveTensors(run.output / "weights.safetensors", weights.Named());
   body = {{"normalisation", "standardise"},
-          {"solver", solver},
-          {"softmax_steps", steps},
+          {"solver", config.Text("solver")},
+          {"softmax_steps", fit.best_step},
           {"prior_adjustment", adjustment}};
   if (weights.hidden_weight.defined()) body["hidden"] = weights.hidden_weight.size(0);
   return std::make_unique<Probe>(info, std::move(weights));

@@ -45,7 +45,7 @@ std::map<std::string, at::Tensor> Copy(const std::vector<Parameter>& parameters)
 // The checkpoint and the metrics up to it; rank 0 writes for all.
 void Save(const LoopOptions& options, const LoopState& state, const AdamW& optimiser,
           const MetricsLog& log) {
-  if (!options.ranks.first()) return;
+  if (!options.ranks.first() || options.folder.empty()) return;
   std::map<std::string, at::Tensor> tensors;
   for (const Parameter& parameter : optimiser.parameters()) {
     tensors["parameter." + parameter.name] = parameter.value;
