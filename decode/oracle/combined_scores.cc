@@ -6,7 +6,7 @@
 
 namespace extrospect {
 
-at::Tensor CombinedScores(const at::Tensor& answers, const at::Tensor& reading, double share,
+at::Tensor CombinedScores(const at::Tensor& answers, const NamingScores& reading, double share,
                           int64_t nothing) {
   const auto of_feelings = [&](const at::Tensor& scores) {
     at::Tensor only = scores.clone();
@@ -14,9 +14,12 @@ at::Tensor CombinedScores(const at::Tensor& answers, const at::Tensor& reading, 
     return only;
   };
   const at::Tensor log_p = at::log_softmax(answers, 1);
-  const at::Tensor a_feeling = of_feelings(log_p).logsumexp({1}, /*keepdim=*/true);
-  const at::Tensor which = of_feelings((1 - share) * log_p + share * at::log_softmax(reading, 1));
-  at::Tensor combined = at::log_softmax(which, 1) + a_feeling;
+  const at::Tensor log_felt = of_feelings(log_p).logsumexp({1}, /*keepdim=*/true);
+  const at::Tensor felt = log_felt.exp();
+  const at::Tensor named =
+      at::lerp(at::log_softmax(reading.any_strength, 1), at::log_softmax(reading.usual, 1), felt);
+  const at::Tensor which = of_feelings(at::lerp(log_p, named, at::pow(share, felt)));
+  at::Tensor combined = at::log_softmax(which, 1) + log_felt;
   combined.select(1, nothing).copy_(log_p.select(1, nothing));
   return combined;
 }

@@ -138,9 +138,9 @@ at::Tensor Oracle::PriorScores(const std::vector<std::string>& holders) const {
   return scores;
 }
 
-at::Tensor Oracle::ReadingScores(const at::Tensor& rows) const {
-  const at::Tensor scores = weights_.input.Scores(rows.to(weights_.input.mean.device()));
-  return scores.defined() ? scores.to(at::kCPU) : scores;
+NamingScores Oracle::ReadingScores(const at::Tensor& rows) const {
+  const at::Tensor& mean = weights_.input.mean;
+  return weights_.naming.Scores(rows.to(mean.device()) - mean, info().lexicon.nothing());
 }
 
 Scores Oracle::ReadRows(const at::Tensor& rows, const std::vector<std::string>& holders) const {

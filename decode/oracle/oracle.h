@@ -43,8 +43,8 @@ class Oracle : public Decoder {
   at::Tensor AnswerScores(const at::Tensor& rows, const std::vector<std::string>& holders) const;
   // Of the same questions without an activation, [n, classes].
   at::Tensor PriorScores(const std::vector<std::string>& holders) const;
-  // Scores of the closed-form reading alone, [n, classes]; undefined without one.
-  at::Tensor ReadingScores(const at::Tensor& rows) const;
+  // Scores of the naming reading alone, which has to be there.
+  NamingScores ReadingScores(const at::Tensor& rows) const;
 
   bool answers() const override { return true; }
 

@@ -81,6 +81,20 @@ OracleInput LoadInput(const SafetensorsFile& tensors, const DecoderInfo& info, a
   return input;
 }
 
+NamingReading LoadNaming(const SafetensorsFile& tensors, const DecoderInfo& info,
+                         at::Device device) {
+  const int64_t classes = info.lexicon.size();
+  const int64_t features = static_cast<int64_t>(info.hooks.size()) * info.d_model;
+  NamingReading naming;
+  if (!tensors.entries().contains("reading.weight")) return naming;
+  naming.weight = LoadTensor(tensors, "reading.weight", {classes, features}, device);
+  naming.bias = LoadTensor(tensors, "reading.bias", {classes}, device);
+  if (tensors.entries().contains("reading.calm")) {
+    naming.calm = LoadTensor(tensors, "reading.calm", {classes}, device);
+  }
+  return naming;
+}
+
 Adapter LoadVectors(const SafetensorsFile& tensors, const DecoderInfo& info,
                     const std::vector<at::Device>& devices) {
   Adapter adapter;
@@ -170,10 +184,12 @@ OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
   const std::vector<at::Device> devices = BlockDevices(model);
   OracleWeights weights;
   weights.input = LoadInput(tensors, info, devices.front());
-  if (spec.reading_share > 0 && !weights.input.keys.defined()) {
-    throw Error("the decoder's closed-form reading is missing")
+  weights.naming = LoadNaming(tensors, info, devices.front());
+  if (spec.reading_share > 0 && !weights.naming.defined()) {
+    throw Error("the decoder's naming reading is missing")
         .At(tensors.name())
-        .Expected("input.keys, as decoder.json has a reading_share above 0");
+        .Expected("reading.weight, as decoder.json has a reading_share above 0")
+        .Hint("train it again");
   }
   if (info.kind == "oracle") {
     const auto named = file.body.find("peft_sha256");  // not in every file
@@ -206,6 +222,7 @@ OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
 ordered_json SaveOracle(const std::filesystem::path& folder, const DecoderInfo& info,
                         const OracleSpec& spec, const OracleWeights& weights, double dropout) {
   std::map<std::string, at::Tensor> tensors = weights.input.Named();
+  tensors.merge(weights.naming.Named());
   for (size_t block = 0; block < weights.adapter.blocks.size(); ++block) {
     const BlockAdapter& from = weights.adapter.blocks[block];
     const auto index = static_cast<int64_t>(block);

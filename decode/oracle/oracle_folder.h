@@ -9,6 +9,7 @@
 #include "decode/decoder.h"
 #include "decode/load.h"
 #include "decode/oracle/injection_site.h"
+#include "decode/oracle/naming_reading.h"
 #include "decode/oracle/oracle_input.h"
 #include "model/model.h"
 #include "model/weights/adapter.h"
@@ -26,7 +27,7 @@ struct OracleSpec {
   std::string question;
   // Scores less those of the same question without an activation, which some words win by habit.
   bool minus_prior = false;
-  // The closed-form reading's share in which feeling is named; see CombinedScores.
+  // The naming reading's share in which feeling is named; see CombinedScores.
   double reading_share = 0.0;
   int64_t tails = 8;  // see WordScorerOptions
   int64_t max_answer_tokens = 40;
@@ -34,6 +35,7 @@ struct OracleSpec {
 
 struct OracleWeights {
   OracleInput input;
+  NamingReading naming;
   Adapter adapter;  // without blocks: none
 };
 

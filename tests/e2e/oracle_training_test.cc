@@ -95,7 +95,8 @@ class OracleTrainingTest : public testing::Test {
     std::istringstream lines(ReadFile(PathOf(output + "/metrics.jsonl")));
     for (std::string line; std::getline(lines, line);) {
       const json event = json::parse(line);
-      if (event.contains("loss")) losses.push_back(event["loss"].get<double>());
+      if (event["event"] != "oracle" || !event.contains("loss")) continue;
+      losses.push_back(event["loss"].get<double>());
     }
     return losses;
   }

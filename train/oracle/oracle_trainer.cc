@@ -4,7 +4,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +16,7 @@
 #include "model/index_tensor.h"
 #include "train/judge.h"
 #include "train/loop/loop.h"
+#include "train/oracle/naming_fit.h"
 #include "train/oracle/oracle_init.h"
 #include "train/oracle/oracle_loss.h"
 #include "train/oracle/oracle_rows.h"
@@ -273,27 +273,6 @@ class OracleTrainee : public Trainee {
   std::vector<std::string> eval_holders_;
 };
 
-// The share of the reading's scores beside the answers' by which dev's cross-entropy is least, each
-// at its best temperature. Without shares to try, 0.
-double BestReadingShare(const at::Tensor& answers, const at::Tensor& reading,
-                        const std::vector<double>& shares, const TrainingData& data,
-                        MetricsLog& log) {
-  const at::Tensor targets = data.Targets("dev").to(at::kCPU);
-  const at::Tensor labels = data.Labels("dev").to(at::kCPU);
-  double best = 0, least = std::numeric_limits<double>::infinity();
-  for (const double share : shares) {
-    const at::Tensor scores = CombinedScores(answers, reading, share, data.lexicon().nothing());
-    const at::Tensor log_p = at::log_softmax(scores / FitTemperature(scores, targets), 1);
-    const Judgement dev = Judge(data.lexicon(), log_p, labels, targets);
-    log.Add({{"event", "reading_share"}, {"share", share}, {"dev", dev.ToJson()}});
-    if (dev.cross_entropy < least) {
-      least = dev.cross_entropy;
-      best = share;
-    }
-  }
-  return best;
-}
-
 }  // namespace
 
 std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data, MetricsLog& log,
@@ -322,14 +301,19 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   options.fingerprint += trainee.ContextFingerprint();
   const int64_t best_step = RunTraining(trainee, options, log).best_step;
   OracleWeights weights = trainee.Weights();
+  // The plain oracle, without vectors of words, is one without a linear reading's help altogether.
+  if (weights.input.keys.defined() && SharesNaming(config)) {
+    weights.naming = FitNamingReading(run, data, weights.input.mean.device(), log);
+  }
   const double dropout = run.kind == "oracle" ? config.Number("lora.dropout") : 0.0;
   const Oracle uncalibrated(data.info, spec, weights, model);
   at::Tensor dev = uncalibrated.AnswerScores(data.Rows("dev"), data.Holders("dev"));
-  if (const at::Tensor reading = uncalibrated.ReadingScores(data.Rows("dev")); reading.defined()) {
-    spec.reading_share =
-        BestReadingShare(dev, reading, config.NumberList("input.reading_shares"), data, log);
+  if (weights.naming.defined()) {
+    const NamingScores reading = uncalibrated.ReadingScores(data.Rows("dev"));
+    spec.reading_share = BestReadingShare(dev, reading, config, data, log);
     dev = CombinedScores(dev, reading, spec.reading_share, data.lexicon().nothing());
   }
+  if (spec.reading_share == 0) weights.naming = {};
   Calibrate(data.info, dev.to(data.Targets("dev").device()), data, config, log);
   if (run.ranks.first()) {
     std::error_code ignored;

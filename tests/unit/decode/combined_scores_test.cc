@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "decode/load.h"
+#include "decode/oracle/naming_reading.h"
 #include "tests/unit/decode/tiny_model.h"
 
 namespace extrospect {
@@ -29,23 +30,39 @@ at::Tensor Logs(const std::vector<double>& p) {
       .to(at::kFloat);
 }
 
+// A reading that knows nothing of fainter feelings.
+NamingScores Usual(const at::Tensor& scores) { return {scores, scores}; }
+
 TEST(CombinedScoresTest, FeelingsAreWeighedByBothAndNothingByTheAnswers) {
   const at::Tensor answers = Logs({0.3, 0.4, 0.3, 0.01, 0.98, 0.01});
   const at::Tensor reading = Logs({0.16, 0.8, 0.04, 0.2, 0.7, 0.1});
-  const at::Tensor p = CombinedScores(answers, reading, 0.5, kNothingClass).exp();
-  // √(0.16 / 0.04) = 2 to 1 of the 0.6 that the answers leave to feelings; √2 to 1 of the 0.02.
-  const double root = std::sqrt(2.0);
-  const at::Tensor expected =
-      Logs({0.4, 0.4, 0.2, 0.02 * root / (1 + root), 0.98, 0.02 / (1 + root)}).exp();
+  const at::Tensor p = CombinedScores(answers, Usual(reading), 0.5, kNothingClass).exp();
+  // The answers weigh both feelings alike, the reading 4 to 1 and 2 to 1, with shares of the 0.6
+  // and 0.02 that the answers leave to feelings.
+  const double first = std::pow(4, std::pow(0.5, 0.6)), second = std::pow(2, std::pow(0.5, 0.02));
+  const at::Tensor expected = Logs({0.6 * first / (1 + first), 0.4, 0.6 / (1 + first),
+                                    0.02 * second / (1 + second), 0.98, 0.02 / (1 + second)})
+                                  .exp();
   EXPECT_TRUE(at::allclose(p, expected, 1e-5, 1e-7)) << p;
+}
+
+TEST(CombinedScoresTest, WhereNothingIsFoundFaintFeelingsAreNamed) {
+  const at::Tensor answers = Logs({0.6, 1e-6, 0.4, 1e-6, 1 - 3e-6, 2e-6});
+  const NamingScores reading = {Logs({0.8, 0.1, 0.1, 0.8, 0.1, 0.1}),
+                                Logs({0.1, 0.1, 0.8, 0.1, 0.1, 0.8})};
+  const at::Tensor p = CombinedScores(answers, reading, 0.5, kNothingClass).exp();
+  const auto ratio = [&](int64_t row) { return (p[row][0] / p[row][2]).item<double>(); };
+  EXPECT_NEAR(ratio(0), std::sqrt(1.5 * 8), 1e-3);  // sure of a feeling: answers and usual
+  EXPECT_NEAR(ratio(1), 1.0 / 8, 1e-3);             // none: fainter feelings alone
 }
 
 TEST(CombinedScoresTest, ScoresNeedNotBeNormalised) {
   const at::Tensor answers = Logs({0.3, 0.4, 0.3, 0.01, 0.98, 0.01});
   const at::Tensor reading = Logs({0.16, 0.8, 0.04, 0.2, 0.7, 0.1});
   const at::Tensor given = answers + 3, before = given.clone();
-  EXPECT_TRUE(at::allclose(CombinedScores(given, reading - 7, 0.3, kNothingClass),
-                           CombinedScores(answers, reading, 0.3, kNothingClass), 1e-5, 1e-5));
+  EXPECT_TRUE(at::allclose(CombinedScores(given, {reading - 7, reading + 2}, 0.3, kNothingClass),
+                           CombinedScores(answers, Usual(reading), 0.3, kNothingClass), 1e-5,
+                           1e-5));
   EXPECT_TRUE(given.equal(before));
 }
 
@@ -53,13 +70,13 @@ TEST(CombinedScoresTest, WithoutAShareTheAnswersStand) {
   const at::Tensor answers = Logs({0.3, 0.4, 0.3, 0.01, 0.98, 0.01});
   const at::Tensor reading = Logs({0.16, 0.8, 0.04, 0.2, 0.7, 0.1});
   EXPECT_TRUE(
-      at::allclose(CombinedScores(answers, reading, 0, kNothingClass), answers, 1e-5, 1e-6));
-  const at::Tensor all = CombinedScores(answers, reading, 1, kNothingClass).exp();
+      at::allclose(CombinedScores(answers, Usual(reading), 0, kNothingClass), answers, 1e-5, 1e-6));
+  const at::Tensor all = CombinedScores(answers, Usual(reading), 1, kNothingClass).exp();
   EXPECT_NEAR(all[0][0].item<double>(), 0.6 * 0.8, 1e-6);
   EXPECT_NEAR(all[0][kNothingClass].item<double>(), 0.4, 1e-6);
 }
 
-// An oracle's folder, with a closed-form reading or without, as its decoder.json says.
+// An oracle's folder, with a naming reading or without, as its decoder.json says.
 class ReadingShareTest : public testing::Test {
  protected:
   ReadingShareTest()
@@ -69,11 +86,8 @@ class ReadingShareTest : public testing::Test {
         folder_(std::filesystem::path(testing::TempDir()) / "reading_share_decoder") {
     const int64_t classes = info_.lexicon.size(), width = 2 * tiny::kWidth;
     const auto options = weights_.input.mean.options();
-    weights_.input.keys = at::linspace(-1, 1, classes * width, options).view({classes, width});
-    weights_.input.key_bias = at::linspace(0, 1, classes, options);
-    weights_.input.codes =
-        at::linspace(-2, 3, classes * tiny::kWidth, options).view({classes, tiny::kWidth});
-    weights_.input.sharpness = at::ones({1}, options);
+    weights_.naming.weight = at::linspace(-1, 1, classes * width, options).view({classes, width});
+    weights_.naming.bias = at::linspace(0, 1, classes, options);
   }
 
   void Save(double share) const {
@@ -115,7 +129,23 @@ TEST_F(ReadingShareTest, IsKeptInTheFolderAndCountsInReading) {
   EXPECT_TRUE(at::allclose(both.select(1, nothing), answers.select(1, nothing), 1e-5, 1e-6));
   EXPECT_FALSE(at::allclose(both, answers, 1e-3, 1e-3));
   EXPECT_TRUE(at::allclose(
-      both, CombinedScores(answers, weights_.input.Scores(rows), 0.25, nothing), 1e-5, 1e-5));
+      both, CombinedScores(answers, weights_.naming.Scores(rows, nothing), 0.25, nothing), 1e-4,
+      1e-4));
+}
+
+TEST_F(ReadingShareTest, KnowsFainterFeelingsWhereCalmRowsWereThere) {
+  const at::Tensor rows = tiny::Rows(3);
+  const auto read = [&] {
+    Save(1.0);
+    return dynamic_cast<const Oracle&>(*Load()).ReadingScores(rows);
+  };
+  const NamingScores without = read();
+  EXPECT_TRUE(without.any_strength.equal(without.usual));
+  const at::Tensor calm = weights_.naming.calm = without.usual[0] / 2;
+  const NamingScores with = read();
+  EXPECT_TRUE(with.usual.equal(without.usual));
+  EXPECT_TRUE(at::allclose(with.any_strength,
+                           AnyStrengthScores(with.usual, calm, info_.lexicon.nothing())));
 }
 
 TEST_F(ReadingShareTest, AFileWithoutTheFieldMeansNone) {
@@ -130,8 +160,7 @@ TEST_F(ReadingShareTest, AFileWithoutTheFieldMeansNone) {
 TEST_F(ReadingShareTest, IsRefusedWhereItMakesNoSense) {
   Save(1.5);
   ExpectRefused("reading_share");
-  weights_.input.keys = weights_.input.key_bias = weights_.input.codes = weights_.input.sharpness =
-      at::Tensor();
+  weights_.naming = {};
   Save(0.5);
   ExpectRefused("reading_share");
   Save(0.0);
