@@ -218,6 +218,14 @@ TEST_F(OracleTrainingTest, TheReadingsShareIsTheBestOnDev) {
   EXPECT_EQ(chosen, (*best)["share"].get<double>());
   EXPECT_NE(tried[0]["dev"]["cross_entropy"], tried[2]["dev"]["cross_entropy"]);
   EXPECT_EQ(trained("fixed", {"input.reading_shares=[0.3]"}).second, 0.3);
+  const auto keeps_a_reading = [&](const std::string& output) {
+    return ReadFile(PathOf(output + "/weights.safetensors")).find("reading.calm") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(keeps_a_reading("fixed"));
+  // What has no share is neither fitted nor kept.
+  EXPECT_EQ(trained("answers", {"input.reading_shares=[0]"}).second, 0);
+  EXPECT_FALSE(keeps_a_reading("answers"));
   // The plain oracle has no reading to share with.
   const auto plain = trained("plain", {"input.sharpness=[]"});
   EXPECT_TRUE(plain.first.empty());

@@ -106,6 +106,18 @@ class Joined : public Trainee {
   Noisy& noisy_;
 };
 
+TEST(LoopTest, WithoutAFolderNothingIsWritten) {
+  LoopOptions options = Options("loop_folder"), none = options;
+  none.folder.clear();
+  Noisy with, without;
+  MetricsLog log(options.folder);
+  RunTraining(without, none, log);
+  EXPECT_TRUE(std::filesystem::is_empty(options.folder));
+  EXPECT_FALSE(std::filesystem::exists("checkpoint.safetensors"));
+  RunTraining(with, options, log);
+  EXPECT_TRUE(with.x_.equal(without.x_));
+}
+
 TEST(LoopTest, AStepIsTheMeanOfItsParts) {
   const LoopOptions options = Options("loop_parts");
   Noisy a, b;
