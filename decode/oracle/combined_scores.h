@@ -22,8 +22,11 @@ namespace extrospect {
 //
 //   s = share^p,  reading = usual^p · any_strength^(1 − p)
 //
-// answers: [n, classes] log-probabilities, normalised or not; reading: of the same rows; share:
-// 0 … 1; nothing: the class "nothing to report". Returns normalised log-probabilities.
+// Without a share (0), s is 0 everywhere.
+//
+// answers: [n, classes] log-probabilities, normalised or not, float32 on the CPU; reading: of the
+// same rows; share: 0 … 1; nothing: the class "nothing to report". Returns normalised
+// log-probabilities, of which that of `nothing` is the answers'.
 at::Tensor CombinedScores(const at::Tensor& answers, const NamingScores& reading, double share,
                           int64_t nothing);
 

@@ -13,15 +13,15 @@ constexpr int kStrengths = 8;
 }  // namespace
 
 NamingScores NamingReading::Scores(const at::Tensor& rows, int64_t nothing) const {
-  const at::Tensor usual = at::linear(rows.flatten(1), weight, bias).to(at::kCPU);
-  if (!calm.defined()) return {usual, usual};
-  return {usual, AnyStrengthScores(usual, calm.to(at::kCPU), nothing)};
+  const at::Tensor usual = at::linear(rows.flatten(1), weight, bias);
+  const at::Tensor any = calm.defined() ? AnyStrengthScores(usual, calm, nothing) : usual;
+  return {usual.to(at::kCPU), any.to(at::kCPU)};
 }
 
 std::map<std::string, at::Tensor> NamingReading::Named() const {
   std::map<std::string, at::Tensor> named;
-  if (weight.defined()) named = {{"reading.weight", weight}, {"reading.bias", bias}};
-  if (calm.defined()) named["reading.calm"] = calm;
+  if (weight.defined()) named = {{"naming.weight", weight}, {"naming.bias", bias}};
+  if (calm.defined()) named["naming.calm"] = calm;
   return named;
 }
 

@@ -138,7 +138,7 @@ at::Tensor Oracle::PriorScores(const std::vector<std::string>& holders) const {
   return scores;
 }
 
-NamingScores Oracle::ReadingScores(const at::Tensor& rows) const {
+NamingScores Oracle::NamingScoresOf(const at::Tensor& rows) const {
   const at::Tensor& mean = weights_.input.mean;
   return weights_.naming.Scores(rows.to(mean.device()) - mean, info().lexicon.nothing());
 }
@@ -147,7 +147,7 @@ Scores Oracle::ReadRows(const at::Tensor& rows, const std::vector<std::string>& 
   at::Tensor scores = AnswerScores(rows, holders);
   if (spec_.reading_share > 0) {
     scores =
-        CombinedScores(scores, ReadingScores(rows), spec_.reading_share, info().lexicon.nothing());
+        CombinedScores(scores, NamingScoresOf(rows), spec_.reading_share, info().lexicon.nothing());
   }
   return ScoresOf(info(), scores, {});
 }

@@ -19,6 +19,7 @@
 
 #include "decode/decoder.h"
 #include "decode/load.h"
+#include "decode/oracle/naming_reading.h"
 #include "decode/oracle/oracle_folder.h"
 #include "decode/oracle/oracle_prompt.h"
 #include "decode/oracle/word_scorer.h"
@@ -44,7 +45,7 @@ class Oracle : public Decoder {
   // Of the same questions without an activation, [n, classes].
   at::Tensor PriorScores(const std::vector<std::string>& holders) const;
   // Scores of the naming reading alone, which has to be there.
-  NamingScores ReadingScores(const at::Tensor& rows) const;
+  NamingScores NamingScoresOf(const at::Tensor& rows) const;
 
   bool answers() const override { return true; }
 

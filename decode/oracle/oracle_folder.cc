@@ -86,11 +86,11 @@ NamingReading LoadNaming(const SafetensorsFile& tensors, const DecoderInfo& info
   const int64_t classes = info.lexicon.size();
   const int64_t features = static_cast<int64_t>(info.hooks.size()) * info.d_model;
   NamingReading naming;
-  if (!tensors.entries().contains("reading.weight")) return naming;
-  naming.weight = LoadTensor(tensors, "reading.weight", {classes, features}, device);
-  naming.bias = LoadTensor(tensors, "reading.bias", {classes}, device);
-  if (tensors.entries().contains("reading.calm")) {
-    naming.calm = LoadTensor(tensors, "reading.calm", {classes}, device);
+  if (!tensors.entries().contains("naming.weight")) return naming;
+  naming.weight = LoadTensor(tensors, "naming.weight", {classes, features}, device);
+  naming.bias = LoadTensor(tensors, "naming.bias", {classes}, device);
+  if (tensors.entries().contains("naming.calm")) {
+    naming.calm = LoadTensor(tensors, "naming.calm", {classes}, device);
   }
   return naming;
 }
@@ -188,7 +188,7 @@ OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
   if (spec.reading_share > 0 && !weights.naming.defined()) {
     throw Error("the decoder's naming reading is missing")
         .At(tensors.name())
-        .Expected("reading.weight, as decoder.json has a reading_share above 0")
+        .Expected("naming.weight, as decoder.json has a reading_share above 0")
         .Hint("train it again");
   }
   if (info.kind == "oracle") {
@@ -215,12 +215,14 @@ OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
   agrees("prompt_template", kPromptTemplate);
   agrees("answer", kAnswerTemplate);
   agrees("layers", LayersText(info.hooks));
+  agrees("placeholder_id", PlaceholderId(model, spec.placeholder));
   agrees("n_vectors", weights.input.n_vectors());
   return weights;
 }
 
 ordered_json SaveOracle(const std::filesystem::path& folder, const DecoderInfo& info,
-                        const OracleSpec& spec, const OracleWeights& weights, double dropout) {
+                        const LanguageModel& model, const OracleSpec& spec,
+                        const OracleWeights& weights, double dropout) {
   std::map<std::string, at::Tensor> tensors = weights.input.Named();
   tensors.merge(weights.naming.Named());
   for (size_t block = 0; block < weights.adapter.blocks.size(); ++block) {
@@ -236,6 +238,7 @@ ordered_json SaveOracle(const std::filesystem::path& folder, const DecoderInfo& 
       {"prompt_template", kPromptTemplate},
       {"layers", LayersText(info.hooks)},
       {"placeholder", spec.placeholder},
+      {"placeholder_id", PlaceholderId(model, spec.placeholder)},
       {"question", spec.question},
       {"answer", kAnswerTemplate},
       {"injection",

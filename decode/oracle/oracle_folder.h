@@ -49,7 +49,7 @@ OracleWeights LoadOracleWeights(const DecoderFile& file, const OracleSpec& spec,
 
 // Writes everything but decoder.json, whose part for this kind it returns.
 nlohmann::ordered_json SaveOracle(const std::filesystem::path& folder, const DecoderInfo& info,
-                                  const OracleSpec& spec, const OracleWeights& weights,
-                                  double dropout);
+                                  const LanguageModel& model, const OracleSpec& spec,
+                                  const OracleWeights& weights, double dropout);
 
 }  // namespace extrospect

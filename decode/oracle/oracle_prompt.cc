@@ -21,7 +21,20 @@ std::vector<int32_t> Tokens(const LanguageModel& model, const std::string& text)
                              : model.tokenizer->EncodePlain(text);
 }
 
+Error NotATokenOfItsOwn(const std::string& placeholder) {
+  return Error("the placeholder for activations is not a token of its own in this model's prompt")
+      .At("placeholder '" + placeholder + "'")
+      .Expected("a text that the tokenizer keeps as a single token")
+      .Hint("--set prompt.placeholder chooses another");
+}
+
 }  // namespace
+
+int32_t PlaceholderId(const LanguageModel& model, const std::string& placeholder) {
+  const auto found = model.tokenizer->FindToken(placeholder);
+  if (!found) throw NotATokenOfItsOwn(placeholder);
+  return *found;
+}
 
 OraclePrompt MakeOraclePrompt(const LanguageModel& model, const OraclePromptFormat& format,
                               const std::string& question, const std::string& answer) {
@@ -34,17 +47,11 @@ OraclePrompt MakeOraclePrompt(const LanguageModel& model, const OraclePromptForm
   // Without a template the answer is a continuation, before which there is a space.
   const std::string joint = model.chat_template || answer.empty() ? answer : " " + answer;
   const std::vector<int32_t> all = Tokens(model, asked + joint);
-  const auto found = model.tokenizer->FindToken(format.placeholder);
-  const auto run =
-      std::search_n(before.begin(), before.end(), format.n_vectors, found.value_or(-1));
-  if (!found || run == before.end()) {
-    throw Error("the placeholder for activations is not a token of its own in this model's prompt")
-        .At("placeholder '" + format.placeholder + "'")
-        .Expected("a text that the tokenizer keeps as a single token")
-        .Hint("--set prompt.placeholder chooses another");
-  }
+  const int32_t placeholder = PlaceholderId(model, format.placeholder);
+  const auto run = std::search_n(before.begin(), before.end(), format.n_vectors, placeholder);
+  if (run == before.end()) throw NotATokenOfItsOwn(format.placeholder);
   const std::vector<int32_t> around = Tokens(model, RenderQuestion(model, layers + "\n"));
-  if (std::find(around.begin(), around.end(), *found) != around.end()) {
+  if (std::find(around.begin(), around.end(), placeholder) != around.end()) {
     throw Error("the placeholder for activations also occurs in the prompt around it")
         .At("placeholder '" + format.placeholder + "'")
         .Hint("--set prompt.placeholder chooses another");

@@ -31,6 +31,9 @@ struct OraclePrompt {
   std::vector<int32_t> answer;    // the given text of the answer; may be empty
 };
 
+// The placeholder's token. Throws Error if the model has no such token.
+int32_t PlaceholderId(const LanguageModel& model, const std::string& placeholder);
+
 // `answer` is what the answer begins with, or is (for training). Throws Error if the placeholder is
 // not a single token in this place or stands in the prompt elsewhere, if the question is longer
 // than the model's context, or if the answer's tokens cannot be told from the question's.

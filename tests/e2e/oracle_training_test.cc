@@ -1,5 +1,6 @@
-// Training an oracle by the program's commands, on a tiny model: the same seed gives the same
-// bytes, a run that was killed and resumed too, and a batch in parts the same losses.
+// Oracles and their relatives by the program's commands, on a tiny model: the same seed gives the
+// same bytes, a run that was killed and resumed too, a batch in parts the same losses; what was
+// trained reads, and answers questions.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -7,6 +8,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -219,13 +222,15 @@ TEST_F(OracleTrainingTest, TheReadingsShareIsTheBestOnDev) {
   EXPECT_NE(tried[0]["dev"]["cross_entropy"], tried[2]["dev"]["cross_entropy"]);
   EXPECT_EQ(trained("fixed", {"input.reading_shares=[0.3]"}).second, 0.3);
   const auto keeps_a_reading = [&](const std::string& output) {
-    return ReadFile(PathOf(output + "/weights.safetensors")).find("reading.calm") !=
+    return ReadFile(PathOf(output + "/weights.safetensors")).find("naming.calm") !=
            std::string::npos;
   };
   EXPECT_TRUE(keeps_a_reading("fixed"));
   // What has no share is neither fitted nor kept.
   EXPECT_EQ(trained("answers", {"input.reading_shares=[0]"}).second, 0);
   EXPECT_FALSE(keeps_a_reading("answers"));
+  EXPECT_NE(ReadFile(PathOf("fixed/metrics.jsonl")).find("\"lda\""), std::string::npos);
+  EXPECT_EQ(ReadFile(PathOf("answers/metrics.jsonl")).find("\"lda\""), std::string::npos);
   // The plain oracle has no reading to share with.
   const auto plain = trained("plain", {"input.sharpness=[]"});
   EXPECT_TRUE(plain.first.empty());
@@ -250,6 +255,83 @@ TEST_F(OracleTrainingTest, ABatchInPartsHasTheSameLosses) {
       EXPECT_NEAR(losses[i], whole[i], 1e-4 * whole[i]) << size << " at a time, step " << i;
     }
   }
+}
+
+// The kinds that train vectors alone are trained, kept and read back like oracles.
+TEST_F(OracleTrainingTest, VectorsAndAffineMapsAreTrainedAndReadBack) {
+  for (const std::string kind : {"vector", "affine"}) {
+    std::vector<std::string> arguments = {
+        "train",   "--quiet",       "--kind",   kind,         "--activations", PathOf("rows.h5"),
+        "--model", PathOf("model"), "--output", PathOf(kind), "--threads",     "1"};
+    for (const char* const setting :
+         {"lexicon=labels", "hooks=[\"blocks.2.hook_resid_post\"]", "selection=all", "dtype=f32",
+          "batch=4", "eval_rows=4", "max_answer_tokens=4", "warmup=0", "steps=6", "eval_every=1"}) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    ASSERT_EQ(WaitFor(StartProgram(arguments)), 0);
+    // Every step moved what is read on dev.
+    std::vector<double> dev;
+    std::istringstream lines(ReadFile(PathOf(kind + "/metrics.jsonl")));
+    for (std::string line; std::getline(lines, line);) {
+      const json event = json::parse(line);
+      if (event["event"] == kind) dev.push_back(event["dev"]["cross_entropy"].get<double>());
+    }
+    ASSERT_EQ(dev.size(), 7u);
+    for (size_t i = 1; i < dev.size(); ++i) EXPECT_NE(dev[i], dev[i - 1]) << kind << i;
+    EXPECT_EQ(Decode(kind), 0);
+    EXPECT_FALSE(std::filesystem::exists(PathOf(kind + "/peft")));
+    const std::string weights = ReadFile(PathOf(kind + "/weights.safetensors"));
+    EXPECT_NE(weights.find(kind == "vector" ? "vector.mlp.3" : "input.scale"), std::string::npos);
+  }
+}
+
+TEST_F(OracleTrainingTest, QuestionsOfOnesOwnAreAnsweredByTheCommands) {
+  ASSERT_EQ(WaitFor(Train("a", {"steps=4", "eval_every=4"})), 0);
+  const std::string question = "Is the {holder} well?";
+  const auto decode = [&](const std::string& output, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"decode",        "--quiet",
+                                          "--decoder",     PathOf("a"),
+                                          "--model",       PathOf("model"),
+                                          "--dtype",       "f32",
+                                          "--transcripts", PathOf("transcripts.jsonl"),
+                                          "--format",      "raw",
+                                          "--limit",       "6",
+                                          "--output",      PathOf(output)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(WaitFor(StartProgram(arguments)), 0);
+    std::vector<json> readings;
+    std::istringstream lines(ReadFile(PathOf(output)));
+    for (std::string line; std::getline(lines, line);) readings.push_back(json::parse(line));
+    return readings;
+  };
+  const std::vector<json> plain = decode("plain.jsonl", {});
+  const std::vector<json> asked = decode("asked.jsonl", {"--question", question});
+  const std::vector<json> sampled =
+      decode("sampled.jsonl", {"--question", question, "--samples", "4"});
+  ASSERT_EQ(plain.size(), 6u);
+  ASSERT_EQ(asked.size(), 6u);
+  ASSERT_EQ(sampled.size(), 6u);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_EQ(plain[i]["emotions"], asked[i]["emotions"]);
+    EXPECT_NE(plain[i]["reading"], asked[i]["reading"]) << "the question was not asked";
+    const double agree = sampled[i]["confidence"].get<double>() * 4;
+    EXPECT_EQ(agree, std::round(agree));
+    EXPECT_GE(agree, 1);
+  }
+
+  // The same about a span, by flags for scripts.
+  const std::string command =
+      std::string("'") + EXTROSPECT_PROGRAM + "' ask --decoder '" + PathOf("a") + "' --model '" +
+      PathOf("model") + "' --dtype f32 --format raw --transcripts '" + PathOf("transcripts.jsonl") +
+      "' --transcript t3 --span 1:4 --question '" + question + "' --samples 3 --json > '" +
+      PathOf("answer.json") + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const json answer = json::parse(ReadFile(PathOf("answer.json")));
+  EXPECT_EQ(answer["transcript"], "t3");
+  EXPECT_EQ(answer["span"], json::parse("[1, 4]"));
+  EXPECT_EQ(answer["question"], question);
+  EXPECT_EQ(answer["emotions"].size(), 4u);
+  EXPECT_TRUE(answer["answer"].is_string());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -17,6 +18,7 @@
 #include "base/file.h"
 #include "records/activations.h"
 #include "tests/e2e/program.h"
+#include "tests/e2e/tiny_model.h"
 
 namespace extrospect {
 namespace {
@@ -103,6 +105,47 @@ TEST_F(RanksTest, TwoRanksTrainAsOneWithTwiceTheAccumulation) {
   }
   // And not because parts made no difference.
   EXPECT_GT(std::abs(Curve(PathOf("two2")).back() / Curve(PathOf("two4")).back() - 1), 1e-3);
+}
+
+// The same of a real oracle, by the command.
+TEST_F(RanksTest, TwoRanksTrainAnOracleAsOneWithTwiceTheAccumulation) {
+  WriteTinyModel(PathOf("model"));
+  std::ofstream transcripts(PathOf("transcripts.jsonl"));
+  for (int i = 0; i < 20; ++i) {
+    const char* const words[] = {"angry", "calm", "sad", "nothing to report"};
+    transcripts << R"({"id": "t)" << i << R"(", "text": "It is )" << i * 7919 % 1000
+                << R"( now.", "holder": "user", "split": ")" << (i % 5 == 4 ? "dev" : "train")
+                << R"(", "emotion": ")" << words[i % 4] << "\"}\n";
+  }
+  transcripts.close();
+  const std::string program = std::string("'") + EXTROSPECT_PROGRAM + "' ";
+  const std::string model = " --quiet --threads 1 --model '" + PathOf("model") + "' ";
+  ASSERT_EQ(Run(program + "extract" + model + "--transcripts '" + PathOf("transcripts.jsonl") +
+                "' --output '" + PathOf("rows.h5") +
+                "' --layers 2 --format raw --tokens all --pool mean --dtype f32 --store f32"),
+            0)
+      << Said();
+  const auto losses = [&](int ranks, const std::string& output) {
+    EXPECT_EQ(Run((ranks == 1 ? "" : Ranks(ranks)) + program + "train --kind oracle" + model +
+                  "--activations '" + PathOf("rows.h5") + "' --output '" + PathOf(output) +
+                  "' --set lexicon=labels --set selection=all --set dtype=f32 --set lora.rank=2"
+                  " --set batch=4 --set micro_batch=2 --set steps=8 --set eval_every=1"
+                  " --set eval_rows=4 --set max_answer_tokens=4"),
+              0)
+        << Said();
+    std::vector<double> found;
+    std::istringstream lines(ReadFile(PathOf(output + "/metrics.jsonl")));
+    for (std::string line; std::getline(lines, line);) {
+      const auto event = nlohmann::json::parse(line);
+      if (event["event"] == "oracle" && event.contains("loss")) found.push_back(event["loss"]);
+    }
+    return found;
+  };
+  const std::vector<double> one = losses(1, "one"), two = losses(2, "two");
+  ASSERT_EQ(one.size(), 8u);
+  ASSERT_EQ(two.size(), 8u);
+  EXPECT_GT(std::abs(one.front() - one.back()), 1e-3) << "nothing was learned";
+  for (size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(two[i], one[i], 1e-5 * one[i]) << i;
 }
 
 TEST_F(RanksTest, AStepThatOneRankCannotTakeIsTakenByNone) {

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <string>
-#include <utility>
 
 #include "train/linear/linear.h"
 #include "train/linear/probe_trainee.h"

@@ -17,9 +17,9 @@ struct ProbeFit {
   int64_t best_step = 0;  // of the gradient solver, whose parameters they are
 };
 
-// Fits standardised rows as config.solver says (options of the kind "probe"): a discriminant
-// analysis chosen on dev, refined by gradient on the cross-entropy. `loop` says where checkpoints
-// go; steps, rates and the rest are the configuration's.
+// Fits standardised rows (float32, on one device) as config.solver says (options of the kind
+// "probe"): a discriminant analysis chosen on dev, refined by gradient on the cross-entropy. `loop`
+// says where checkpoints and progress go; the configuration says the rest.
 ProbeFit FitProbe(const Lexicon& lexicon, const ProbeData& data, const Config& config,
                   LoopOptions loop, MetricsLog& log);
 

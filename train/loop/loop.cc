@@ -153,7 +153,7 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
   AdamW optimiser(trainee.Parameters(), options.adamw);
   LoopState state;
   const std::filesystem::path path = options.folder / kCheckpointName;
-  if (options.resume && std::filesystem::exists(path)) {
+  if (options.resume && !options.folder.empty() && std::filesystem::exists(path)) {
     Load(options, state, optimiser, log);
   }
   AgreeOnStart(options, state);
@@ -197,8 +197,9 @@ LoopResult RunTraining(Trainee& trainee, const LoopOptions& options, MetricsLog&
           .Hint("--resume continues from the checkpoint");
     }
   }
-  // What comes now, calibration and figures, may be interrupted too.
+  // What comes now, calibration and figures, may be interrupted too, on one rank before others.
   Save(options, state, optimiser, log);
+  options.ranks.Barrier();
   const at::NoGradGuard no_grad;
   for (const Parameter& parameter : optimiser.parameters()) {
     at::Tensor value = parameter.value;

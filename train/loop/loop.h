@@ -51,7 +51,7 @@ struct LoopOptions {
   Schedule schedule = Schedule::kCosine;
   int64_t warmup = 0;
 
-  std::filesystem::path folder;   // of checkpoint.safetensors; empty: none is written
+  std::filesystem::path folder;   // of checkpoint.safetensors; empty: there is none
   bool resume = false;            // continue from the checkpoint if there is one
   std::string fingerprint;        // of configuration and data: another run's checkpoint is refused
   std::FILE* progress = nullptr;  // null: silent

@@ -99,7 +99,7 @@ std::vector<ConfigOption> LoraOptions() {
        .value = {0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9},
        .help =
            "shares of a linear reading, beside the answers, in which feeling is named; the best "
-           "on dev is kept. [0]: only the answers count",
+           "on dev is kept. [0]: only the answers count, as without input.sharpness",
        .min = 0,
        .max = 1},
       {.name = "input.rate",

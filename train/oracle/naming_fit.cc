@@ -29,13 +29,15 @@ NamingReading FitNamingReading(const TrainingRun& run, const TrainingData& data,
   const ProbeWeights fit = FitProbe(data.lexicon(), splits, config, loop, log).weights;
 
   NamingReading naming;
-  // Rows less OracleInput::mean, which is the standardiser's, need no more than its scale.
+  // Rows less OracleInput::mean, which is the standardiser's but for rounding, need no more than
+  // its scale.
   naming.weight = (fit.weight * standardise.scale).to(device);
   naming.bias = fit.bias.to(device);
-  const at::Tensor calm = data.Labels("train") == data.lexicon().nothing();
-  if (calm.any().item<bool>()) {
-    const at::Tensor mean = splits.train.index({calm}).mean(0, /*keepdim=*/true);
-    naming.calm = fit.Logits(mean).squeeze(0).to(device);
+  // The mean of "nothing" as the discriminant analysis has it.
+  const at::Tensor calm = splits.train_targets.select(1, data.lexicon().nothing());
+  if (calm.sum().item<double>() > 0) {
+    const at::Tensor mean = at::mv(splits.train.t(), calm) / calm.sum();
+    naming.calm = fit.Logits(mean.unsqueeze(0)).squeeze(0).to(device);
   }
   return naming;
 }

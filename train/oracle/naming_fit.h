@@ -10,8 +10,9 @@
 
 namespace extrospect {
 
-// Fitted to the training rows as a probe of the default configuration is, and kept on `device`.
-// Takes seconds and keeps no checkpoints: a resumed run fits it anew, to the same bits.
+// Fitted to the training rows as a probe of the default configuration is, in the time that one
+// takes, and kept on `device`. There are no checkpoints: a resumed run fits it anew, to the same
+// bits.
 NamingReading FitNamingReading(const TrainingRun& run, const TrainingData& data, at::Device device,
                                MetricsLog& log);
 
@@ -19,7 +20,8 @@ NamingReading FitNamingReading(const TrainingRun& run, const TrainingData& data,
 bool SharesNaming(const Config& config);
 
 // Of the shares in `config` the one by which dev's cross-entropy is least, each at its best
-// temperature. answers: [n, classes] log-probabilities of the dev rows; reading: of the same.
+// temperature. answers: [n, classes] float32, log-probabilities of the dev rows; reading: of the
+// same.
 double BestReadingShare(const at::Tensor& answers, const NamingScores& reading,
                         const Config& config, const TrainingData& data, MetricsLog& log);
 

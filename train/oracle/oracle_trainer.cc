@@ -309,7 +309,7 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   const Oracle uncalibrated(data.info, spec, weights, model);
   at::Tensor dev = uncalibrated.AnswerScores(data.Rows("dev"), data.Holders("dev"));
   if (weights.naming.defined()) {
-    const NamingScores reading = uncalibrated.ReadingScores(data.Rows("dev"));
+    const NamingScores reading = uncalibrated.NamingScoresOf(data.Rows("dev"));
     spec.reading_share = BestReadingShare(dev, reading, config, data, log);
     dev = CombinedScores(dev, reading, spec.reading_share, data.lexicon().nothing());
   }
@@ -318,7 +318,7 @@ std::unique_ptr<Decoder> TrainOracle(const TrainingRun& run, TrainingData& data,
   if (run.ranks.first()) {
     std::error_code ignored;
     std::filesystem::remove(run.output / "decoder.json", ignored);
-    body = SaveOracle(run.output, data.info, spec, weights, dropout);
+    body = SaveOracle(run.output, data.info, *model, spec, weights, dropout);
     body["best_step"] = best_step;
   }
   return std::make_unique<Oracle>(data.info, std::move(spec), std::move(weights), model);

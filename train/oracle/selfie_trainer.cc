@@ -123,7 +123,7 @@ std::unique_ptr<Decoder> TrainSelfie(const TrainingRun& run, TrainingData& data,
   Calibrate(data.info, dev.to(data.Targets("dev").device()), data, config, log);
   std::error_code ignored;
   std::filesystem::remove(run.output / "decoder.json", ignored);
-  body = SaveOracle(run.output, data.info, best, weights, /*dropout=*/0);
+  body = SaveOracle(run.output, data.info, *model, best, weights, /*dropout=*/0);
   return std::make_unique<Oracle>(data.info, std::move(best), std::move(weights), model);
 }
 

@@ -56,6 +56,15 @@ TEST(CombinedScoresTest, WhereNothingIsFoundFaintFeelingsAreNamed) {
   EXPECT_NEAR(ratio(1), 1.0 / 8, 1e-3);             // none: fainter feelings alone
 }
 
+TEST(CombinedScoresTest, InBetweenFeelingsOfBothStrengthsCount) {
+  const at::Tensor answers = Logs({0.3, 0.4, 0.3, 0.3, 0.4, 0.3});
+  const NamingScores reading = {Logs({0.8, 0.1, 0.1, 0.8, 0.1, 0.1}),
+                                Logs({0.1, 0.1, 0.8, 0.1, 0.1, 0.8})};
+  const at::Tensor p = CombinedScores(answers, reading, 1, kNothingClass).exp();
+  // 8 to 1 by 0.6 of the weight, 1 to 8 by 0.4.
+  EXPECT_NEAR((p[0][0] / p[0][2]).item<double>(), std::pow(8, 0.6 - 0.4), 1e-4);
+}
+
 TEST(CombinedScoresTest, ScoresNeedNotBeNormalised) {
   const at::Tensor answers = Logs({0.3, 0.4, 0.3, 0.01, 0.98, 0.01});
   const at::Tensor reading = Logs({0.16, 0.8, 0.04, 0.2, 0.7, 0.1});
@@ -88,6 +97,7 @@ class ReadingShareTest : public testing::Test {
     const auto options = weights_.input.mean.options();
     weights_.naming.weight = at::linspace(-1, 1, classes * width, options).view({classes, width});
     weights_.naming.bias = at::linspace(0, 1, classes, options);
+    weights_.input.mean += 0.5;
   }
 
   void Save(double share) const {
@@ -95,7 +105,7 @@ class ReadingShareTest : public testing::Test {
     spec.reading_share = share;
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-    WriteDecoderJson(folder_, info_, SaveOracle(folder_, info_, spec, weights_, 0.0));
+    WriteDecoderJson(folder_, info_, SaveOracle(folder_, info_, *model_, spec, weights_, 0.0));
   }
 
   std::unique_ptr<Decoder> Load() const { return LoadDecoder(folder_, at::kCPU, model_); }
@@ -129,15 +139,15 @@ TEST_F(ReadingShareTest, IsKeptInTheFolderAndCountsInReading) {
   EXPECT_TRUE(at::allclose(both.select(1, nothing), answers.select(1, nothing), 1e-5, 1e-6));
   EXPECT_FALSE(at::allclose(both, answers, 1e-3, 1e-3));
   EXPECT_TRUE(at::allclose(
-      both, CombinedScores(answers, weights_.naming.Scores(rows, nothing), 0.25, nothing), 1e-4,
-      1e-4));
+      both, CombinedScores(answers, weights_.naming.Scores(rows - 0.5, nothing), 0.25, nothing),
+      1e-4, 1e-4));
 }
 
 TEST_F(ReadingShareTest, KnowsFainterFeelingsWhereCalmRowsWereThere) {
   const at::Tensor rows = tiny::Rows(3);
   const auto read = [&] {
     Save(1.0);
-    return dynamic_cast<const Oracle&>(*Load()).ReadingScores(rows);
+    return dynamic_cast<const Oracle&>(*Load()).NamingScoresOf(rows);
   };
   const NamingScores without = read();
   EXPECT_TRUE(without.any_strength.equal(without.usual));

@@ -23,7 +23,8 @@ class OracleFolderTest : public testing::Test {
     folder_ = std::filesystem::path(testing::TempDir()) / "oracle_folder";
     std::filesystem::create_directories(folder_);
     const DecoderInfo info = tiny::Info(*model_, "selfie");
-    WriteDecoderJson(folder_, info, SaveOracle(folder_, info, tiny::Spec(), tiny::Weights(), 0.0));
+    WriteDecoderJson(folder_, info,
+                     SaveOracle(folder_, info, *model_, tiny::Spec(), tiny::Weights(), 0.0));
     written_ = json::parse(ReadFile(folder_ / "decoder.json"));
   }
 
@@ -57,6 +58,7 @@ TEST_F(OracleFolderTest, WhatItSaysOfTheModelAndThePromptIsChecked) {
   expect("blocks, width", [](json& object) { object["model"]["architecture"] = "gpt9"; });
   expect("n_vectors", [](json& object) { object["selfie"]["n_vectors"] = 77; });
   expect("layers", [](json& object) { object["selfie"]["layers"] = "99"; });
+  expect("placeholder_id", [](json& object) { object["selfie"]["placeholder_id"] = 3; });
   expect("prompt_template", [](json& object) { object["selfie"]["prompt_template"] = "{}"; });
   expect("injection.block", [](json& object) { object["selfie"]["injection"]["block"] = 0.5; });
   expect("injection.coefficient",

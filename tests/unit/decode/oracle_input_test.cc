@@ -84,7 +84,7 @@ TEST(OracleInputTest, WordsThatAreLeftOutAreKeptInTheFolder) {
   const auto save = [&] {
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder);
-    WriteDecoderJson(folder, info, SaveOracle(folder, info, tiny::Spec(), weights, 0.0));
+    WriteDecoderJson(folder, info, SaveOracle(folder, info, *model, tiny::Spec(), weights, 0.0));
   };
   save();
   const at::Tensor rows = tiny::Rows(3);

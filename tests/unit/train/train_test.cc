@@ -19,6 +19,7 @@
 #include "train/dataset.h"
 #include "train/linear/probe_trainee.h"
 #include "train/options.h"
+#include "train/oracle/naming_fit.h"
 #include "train/run.h"
 
 namespace extrospect {
@@ -168,6 +169,37 @@ TEST(ProbeTraineeTest, AHiddenLayerSeesWhatNoLinearMapCan) {
   };
   EXPECT_LT(fit(0), 0.65);
   EXPECT_GT(fit(32), 0.9);
+}
+
+// An oracle's naming reading scores rows as a probe of the default configuration does.
+TEST(NamingFitTest, IsTheDefaultProbesReading) {
+  const auto activations = WriteActivations("naming_fit.h5");
+  const auto folder = Folder("naming_fit");
+  const RowSource source = {{"blocks.1.hook_resid_post"}, "content"};
+  Train(RunOf("probe", activations, folder,
+              {"hooks=[\"blocks.1.hook_resid_post\"]", "selection=content", "lexicon=labels"}));
+  const auto probe = LoadDecoder(folder, at::kCPU);
+  const ActivationReader reader(activations);
+  LabelOptions options;
+  options.lexicon = "labels";
+  const LabelledTranscripts labelled(reader, options);
+  TrainingData data;
+  data.transcripts = &labelled;
+  data.source = source;
+  data.rows = LoadRowSet(reader, labelled, source, at::kCPU);
+  MetricsLog log(folder);
+  const NamingReading naming =
+      FitNamingReading(RunOf("oracle", activations, folder, {}), data, at::kCPU, log);
+
+  const at::Tensor train = data.Rows("train"), test = data.Rows("test"), mean = train.mean(0);
+  const int64_t nothing = labelled.lexicon().nothing();
+  const at::Tensor usual = naming.Scores(test - mean, nothing).usual;
+  EXPECT_TRUE(at::allclose(at::log_softmax(usual / probe->info().temperature, 1),
+                           probe->Read(test).log_p, 1e-4, 1e-4));
+  const at::Tensor calm = train.index({data.Labels("train") == nothing}).mean(0, /*keepdim=*/true);
+  EXPECT_TRUE(
+      at::allclose(naming.Scores(calm - mean, nothing).usual.squeeze(0), naming.calm, 1e-3, 1e-3));
+  EXPECT_GT((naming.calm - usual[0]).abs().max().item<double>(), 1);
 }
 
 TEST(TrainTest, ScoresMayLeanTowardsRareClasses) {
