@@ -13,7 +13,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -95,9 +94,7 @@ class OracleTrainingTest : public testing::Test {
   // "loss" of every evaluation.
   std::vector<double> Losses(const std::string& output) const {
     std::vector<double> losses;
-    std::istringstream lines(ReadFile(PathOf(output + "/metrics.jsonl")));
-    for (std::string line; std::getline(lines, line);) {
-      const json event = json::parse(line);
+    for (const json& event : JsonLines(PathOf(output + "/metrics.jsonl"))) {
       if (event["event"] != "oracle" || !event.contains("loss")) continue;
       losses.push_back(event["loss"].get<double>());
     }
@@ -160,9 +157,7 @@ TEST_F(OracleTrainingTest, ContextPredictionIsTrainedAndJudged) {
                                              "context.activations=" + tokens};
   ASSERT_EQ(WaitFor(Train("context", settings)), 0);
   std::vector<double> losses;
-  std::istringstream lines(ReadFile(PathOf("context/metrics.jsonl")));
-  for (std::string line; std::getline(lines, line);) {
-    const json event = json::parse(line);
+  for (const json& event : JsonLines(PathOf("context/metrics.jsonl"))) {
     if (!event.contains("dev") || !event["dev"].contains("context")) continue;
     losses.push_back(event["dev"]["context"]["loss"].get<double>());
     EXPECT_TRUE(event["dev"]["context"]["loss_shuffled"].is_number());
@@ -205,9 +200,7 @@ TEST_F(OracleTrainingTest, TheReadingsShareIsTheBestOnDev) {
     settings.insert(settings.end(), more.begin(), more.end());
     EXPECT_EQ(WaitFor(Train(output, settings)), 0);
     std::vector<json> tried;
-    std::istringstream lines(ReadFile(PathOf(output + "/metrics.jsonl")));
-    for (std::string line; std::getline(lines, line);) {
-      const json event = json::parse(line);
+    for (const json& event : JsonLines(PathOf(output + "/metrics.jsonl"))) {
       if (event["event"] == "reading_share") tried.push_back(event);
     }
     const json decoder = json::parse(ReadFile(PathOf(output + "/decoder.json")));
@@ -271,9 +264,7 @@ TEST_F(OracleTrainingTest, VectorsAndAffineMapsAreTrainedAndReadBack) {
     ASSERT_EQ(WaitFor(StartProgram(arguments)), 0);
     // Every step moved what is read on dev.
     std::vector<double> dev;
-    std::istringstream lines(ReadFile(PathOf(kind + "/metrics.jsonl")));
-    for (std::string line; std::getline(lines, line);) {
-      const json event = json::parse(line);
+    for (const json& event : JsonLines(PathOf(kind + "/metrics.jsonl"))) {
       if (event["event"] == kind) dev.push_back(event["dev"]["cross_entropy"].get<double>());
     }
     ASSERT_EQ(dev.size(), 7u);
@@ -299,10 +290,7 @@ TEST_F(OracleTrainingTest, QuestionsOfOnesOwnAreAnsweredByTheCommands) {
                                           "--output",      PathOf(output)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     EXPECT_EQ(WaitFor(StartProgram(arguments)), 0);
-    std::vector<json> readings;
-    std::istringstream lines(ReadFile(PathOf(output)));
-    for (std::string line; std::getline(lines, line);) readings.push_back(json::parse(line));
-    return readings;
+    return JsonLines(PathOf(output));
   };
   const std::vector<json> plain = decode("plain.jsonl", {});
   const std::vector<json> asked = decode("asked.jsonl", {"--question", question});

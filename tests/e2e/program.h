@@ -6,9 +6,12 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "records/activations.h"
 
 namespace extrospect {
@@ -33,6 +36,14 @@ inline int WaitFor(pid_t child) {
   int status = 0;
   ::waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// The objects of a file of JSON lines.
+inline std::vector<nlohmann::json> JsonLines(const std::string& path) {
+  std::vector<nlohmann::json> objects;
+  std::istringstream lines(ReadFile(path));
+  for (std::string line; std::getline(lines, line);) objects.push_back(nlohmann::json::parse(line));
+  return objects;
 }
 
 // The values of all hooks of an activation file, one hook after another.

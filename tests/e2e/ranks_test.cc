@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -69,9 +68,7 @@ class RanksTest : public testing::Test {
 // Numbers that training logged, by evaluation: loss, dev loss, gradient norm.
 std::vector<double> Curve(const std::string& folder) {
   std::vector<double> curve;
-  std::istringstream lines(ReadFile(folder + "/metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    const auto object = nlohmann::json::parse(line);
+  for (const nlohmann::json& object : JsonLines(folder + "/metrics.jsonl")) {
     curve.push_back(object.at("dev").at("loss"));
     if (!object.contains("loss")) continue;
     curve.push_back(object.at("loss"));
@@ -134,9 +131,7 @@ TEST_F(RanksTest, TwoRanksTrainAnOracleAsOneWithTwiceTheAccumulation) {
               0)
         << Said();
     std::vector<double> found;
-    std::istringstream lines(ReadFile(PathOf(output + "/metrics.jsonl")));
-    for (std::string line; std::getline(lines, line);) {
-      const auto event = nlohmann::json::parse(line);
+    for (const nlohmann::json& event : JsonLines(PathOf(output + "/metrics.jsonl"))) {
       if (event["event"] == "oracle" && event.contains("loss")) found.push_back(event["loss"]);
     }
     return found;

@@ -6,6 +6,21 @@
 
 namespace extrospect {
 
+ProbeData ProbeDataOf(const RowSet& set) {
+  const auto select = [&](const at::Tensor& all, const char* split) {
+    return all.index_select(0, set.Indices(split).to(all.device()));
+  };
+  return {select(set.rows, "train").flatten(1), select(set.targets, "train"),
+          select(set.rows, "dev").flatten(1), select(set.targets, "dev"), select(set.label, "dev")};
+}
+
+ProbeData Standardised(const ProbeData& data, const Standardiser& standardise) {
+  ProbeData standard = data;
+  standard.train = standardise(data.train);
+  standard.dev = standardise(data.dev);
+  return standard;
+}
+
 Judgement JudgeLogits(const Lexicon& lexicon, const at::Tensor& logits, double temperature,
                       const ProbeData& data) {
   return Judge(lexicon, at::log_softmax(logits / temperature, 1), data.dev_label, data.dev_targets);

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "records/lexicon.h"
+#include "train/dataset.h"
 #include "train/judge.h"
 #include "train/linear/linear.h"
+#include "train/linear/standardise.h"
 #include "train/loop/metrics_log.h"
 
 namespace extrospect {
@@ -18,6 +20,12 @@ namespace extrospect {
 struct ProbeData {
   at::Tensor train, train_targets, dev, dev_targets, dev_label;
 };
+
+// Of the rows of a set, hooks side by side.
+ProbeData ProbeDataOf(const RowSet& set);
+
+// The same with standardised features.
+ProbeData Standardised(const ProbeData& data, const Standardiser& standardise);
 
 // Of logits / temperature on dev.
 Judgement JudgeLogits(const Lexicon& lexicon, const at::Tensor& logits, double temperature,

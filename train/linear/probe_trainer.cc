@@ -63,11 +63,9 @@ std::unique_ptr<Decoder> TrainProbe(const TrainingRun& run, TrainingData& traini
                                     ordered_json& body) {
   const Lexicon& lexicon = training.lexicon();
   const Config& config = run.config;
-  const at::Tensor raw = training.Rows("train").flatten(1);
-  const Standardiser standardise(raw);
-  const ProbeData data = {standardise(raw), training.Targets("train"),
-                          standardise(training.Rows("dev").flatten(1)), training.Targets("dev"),
-                          training.Labels("dev")};
+  const ProbeData raw = ProbeDataOf(training.rows);
+  const Standardiser standardise(raw.train);
+  const ProbeData data = Standardised(raw, standardise);
 
   LoopOptions loop;
   loop.folder = run.output;

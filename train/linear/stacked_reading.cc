@@ -40,9 +40,7 @@ StackedReading::StackedReading(const Lexicon& lexicon, const ProbeData& data,
     : fold_of_row_(std::move(fold_of_row)) {
   const at::NoGradGuard no_grad;
   const Standardiser standardise(data.train);
-  ProbeData standard = data;
-  standard.train = standardise(data.train);
-  standard.dev = standardise(data.dev);
+  const ProbeData standard = Standardised(data, standardise);
   const Discriminant best = BestDiscriminant(lexicon, standard, kShrinkages, kPulls, "joint", log);
   map_ = OfRawRows(best.map, standardise, 1.0);
   if (fold_of_row_.empty()) return;

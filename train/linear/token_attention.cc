@@ -73,14 +73,6 @@ at::Tensor TokenScale(const TrainingTokens& tokens) {
   return Standardiser(at::cat(some)).scale;
 }
 
-ProbeData DataOf(const RowSet& set) {
-  const auto select = [&](const at::Tensor& all, const char* split) {
-    return all.index_select(0, set.Indices(split).to(all.device()));
-  };
-  return {select(set.rows, "train").flatten(1), select(set.targets, "train"),
-          select(set.rows, "dev").flatten(1), select(set.targets, "dev"), select(set.label, "dev")};
-}
-
 }  // namespace
 
 std::vector<ConfigOption> TokenAttentionOptions() {
@@ -137,7 +129,7 @@ RowSet FitTokenAttention(const ActivationReader& reader, const LabelledTranscrip
   int64_t step = 0;
   for (int64_t turn = 0;; ++turn) {
     RowSet rows = LoadRowSet(reader, transcripts, tried, device);
-    const ProbeData data = DataOf(rows);
+    const ProbeData data = ProbeDataOf(rows);
     const StackedReading reading(transcripts.lexicon(), data,
                                  FoldsBySituation(tokens.situations(), kFolds), log);
     const Judgement dev =

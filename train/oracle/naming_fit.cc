@@ -17,11 +17,9 @@ namespace extrospect {
 
 NamingReading FitNamingReading(const TrainingRun& run, const TrainingData& data, at::Device device,
                                MetricsLog& log) {
-  const at::Tensor rows = data.Rows("train").flatten(1);
-  const Standardiser standardise(rows);
-  const ProbeData splits = {standardise(rows), data.Targets("train"),
-                            standardise(data.Rows("dev").flatten(1)), data.Targets("dev"),
-                            data.Labels("dev")};
+  const ProbeData raw = ProbeDataOf(data.rows);
+  const Standardiser standardise(raw.train);
+  const ProbeData splits = Standardised(raw, standardise);
   Config config = TrainingConfig("probe");
   config.Set("seed=" + std::to_string(run.config.Integer("seed")));
   LoopOptions loop;

@@ -127,11 +127,8 @@ OracleStart StartOracle(const TrainingData& data, const Config& config, const st
     const auto n_of_all = static_cast<int64_t>(sharpness.size());
     const std::vector<double> of_emotions = config.NumberList("input.emotion_sharpness");
     sharpness.insert(sharpness.end(), of_emotions.begin(), of_emotions.end());
-    start.reading.emplace(
-        data.lexicon(),
-        ProbeData{rows.flatten(1), data.Targets("train"), data.Rows("dev").flatten(1),
-                  data.Targets("dev"), data.Labels("dev")},
-        FoldsBySituation(Situations(data), config.Integer("input.folds")), log);
+    start.reading.emplace(data.lexicon(), ProbeDataOf(data.rows),
+                          FoldsBySituation(Situations(data), config.Integer("input.folds")), log);
     start.reading->To(device);
     const LinearMap& reading = start.reading->map();
     input.keys = reading.weight;
